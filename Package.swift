@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every room is compiled with the same settings.
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A room: one folder under Sources, one module. Arrows point down only; ARCHITECTURE.md draws them.
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "ringway",
+  products: [
+    .executable(name: "ringway", targets: ["ringway"]),
+    .library(name: "PluginKit", targets: ["PluginKit"]),
+    .library(name: "PluginTesting", targets: ["PluginTesting"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+  ],
+  targets: [
+    // C libraries, each imported by one room.
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CJQ", providers: [.apt(["libjq-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CLinux"),
+
+    room("Specs"),
+    room("Platform", ["CLinux"]),
+    room("Documents", ["Specs", "CYAML"]),
+    room("Schemas", ["Specs", "CPCRE2"]),
+    room("Plans", ["Specs"]),
+    room("PluginKit", ["Specs"]),
+    room("Curl", ["CCurl"]),
+    room("Rings", ["Platform"]),
+    room("Plugins", [
+      "PluginKit", "Specs", "Platform", "Curl", "CJQ", "CCrypto",
+      .product(name: "NIOCore", package: "swift-nio"),
+      .product(name: "NIOPosix", package: "swift-nio"),
+      .product(name: "NIOHTTP1", package: "swift-nio"),
+    ]),
+    room("Stages", ["Plans", "Rings", "PluginKit", "Platform", "Specs"]),
+    room("Supervision", ["Plans", "Rings", "Platform", "Specs"]),
+    room("Commands", [
+      "Supervision", "Stages", "Plugins", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]),
+    .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
+    room("PluginTesting", ["PluginKit", "Specs"]),
+
+    tests("SpecsTests", ["Specs"]),
+    tests("DocumentsTests", ["Documents", "Specs"]),
+    tests("SchemasTests", ["Schemas", "Documents", "Specs"]),
+    tests("PlansTests", ["Plans", "Documents", "Specs"]),
+    tests("PlatformTests", ["Platform"]),
+    tests("RingsTests", ["Rings", "Platform"]),
+    tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
+    tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),
+    tests("SupervisionTests", ["Supervision", "Plans", "Rings", "Platform", "Specs"]),
+    tests("CommandsTests", ["Commands", "Documents", "Specs", "Platform"]),
+    tests("PipelineTests", ["Documents", "Specs", "Platform"]),
+    tests("RepositoryTests", ["Commands", "Documents", "Specs", "Platform"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

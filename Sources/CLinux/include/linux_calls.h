@@ -1,0 +1,36 @@
+#pragma once
+/* What Linux has and Swift's Glibc module lacks: variadic calls, GNU extensions and one CPU hint.
+   This header must not define _GNU_SOURCE: clang would then see another fd_set than Swift does, and debug builds fail.
+   Every function returns what the call returns and leaves errno alone. */
+#include <stdint.h>
+#include <sys/types.h>
+
+/* futex(2), shared between processes. A null deadline waits for ever; it is absolute CLOCK_MONOTONIC nanoseconds. */
+long linux_futex_wait(const void *word, uint32_t expected, int64_t deadline_ns /* < 0: none */);
+long linux_futex_wake(const void *word, int count);
+
+int linux_memfd(const char *name);                    /* memfd_create(2): close-on-exec, sealing allowed */
+int linux_seal_size(int fd);                          /* F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL */
+int linux_pidfd_open(pid_t pid);                      /* pidfd_open(2) */
+int linux_pidfd_kill(int pidfd, int signal);          /* pidfd_send_signal(2) */
+int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib); /* waitid(2) + rusage; 1: reaped, 0: still running, -1: errno */
+int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHSIG */
+int linux_child_subreaper(int on);                    /* prctl(2) PR_SET_CHILD_SUBREAPER */
+int linux_close_from(void *file_actions, int first);  /* posix_spawn_file_actions_addclosefrom_np(3) */
+int linux_change_directory(void *file_actions, const char *path); /* posix_spawn_file_actions_addchdir_np(3) */
+int linux_signalfd(int fd, const void *set);          /* signalfd(2): close-on-exec, non-blocking */
+int linux_eventfd(void);                              /* eventfd(2): close-on-exec, non-blocking */
+int linux_affinity_count(void);                       /* sched_getaffinity(2): how many CPUs this process may use */
+int linux_populate(void *address, size_t length);     /* madvise(2) MADV_POPULATE_WRITE */
+int linux_dont_fork(void *address, size_t length);    /* madvise(2) MADV_DONTFORK */
+int linux_open(const char *path, int flags, unsigned mode);
+int linux_fcntl(int fd, int command, long argument);
+int linux_window_columns(int fd);                     /* ioctl(2) TIOCGWINSZ; 0 when it is no terminal */
+
+static inline void linux_pause(void) {                /* the spin-loop hint of the CPU */
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
