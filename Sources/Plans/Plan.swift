@@ -1,0 +1,122 @@
+package import Specs
+
+/// A pipeline that has passed every check and can be run.
+package struct Plan: Sendable {
+  package var name: String
+  package var description: String
+  /// The pipeline file as it was named on the command line.
+  package var file: String
+  /// Its folder, absolute: relative paths of settings start here.
+  package var directory: String
+  /// In topological order: a stage stands after all of its inputs; otherwise in the order of the file.
+  package var stages: [Stage]
+  /// How long a drain may take before the run is stopped with work left.
+  package var drain: Duration
+
+  package init(name: String, description: String, file: String, directory: String, stages: [Stage], drain: Duration) {
+    self.name = name
+    self.description = description
+    self.file = file
+    self.directory = directory
+    self.stages = stages
+    self.drain = drain
+  }
+
+  /// The stages that read this one, by index, in the order of `stages`; each has a ring of its own.
+  package func readers(of stage: Int) -> [Int] {
+    stages.indices.filter { stages[$0].inputs.contains(stages[stage].name) }
+  }
+
+  /// The stages that this one reads, by index.
+  package func writers(to stage: Int) -> [Int] {
+    stages.indices.filter { stages[stage].inputs.contains(stages[$0].name) }
+  }
+}
+
+/// One stage: a plugin, in so many processes, behind one queue.
+package struct Stage: Sendable {
+  package var name: String
+  package var plugin: String
+  package var kind: PluginSpec.Kind
+  /// Names of the stages it reads, in the order of the file, each once. Empty for a source.
+  package var inputs: [String]
+  package var processes: Int
+  /// Nil for a source.
+  package var queue: Queue?
+  /// The mapping under `with:`, expanded; `.mapping([])` when there is none. May hold secrets.
+  package var settings: Node
+  package var resources: [ExternalResource]
+  package var restart: RestartLimits
+  package var onError: ErrorPolicy
+  /// How long one message may take; nil for no limit.
+  package var timeout: Duration?
+  /// Added to what the worker inherits.
+  package var environment: [(name: String, value: String)]
+  /// The worker's working directory, absolute; nil keeps the runner's.
+  package var directory: String?
+
+  package init(
+    name: String, plugin: String, kind: PluginSpec.Kind, inputs: [String] = [], processes: Int = 1, queue: Queue? = nil,
+    settings: Node = .mapping([]), resources: [ExternalResource] = [], restart: RestartLimits = RestartLimits(),
+    onError: ErrorPolicy = ErrorPolicy(), timeout: Duration? = nil, environment: [(name: String, value: String)] = [],
+    directory: String? = nil
+  ) {
+    self.name = name
+    self.plugin = plugin
+    self.kind = kind
+    self.inputs = inputs
+    self.processes = processes
+    self.queue = queue
+    self.settings = settings
+    self.resources = resources
+    self.restart = restart
+    self.onError = onError
+    self.timeout = timeout
+    self.environment = environment
+    self.directory = directory
+  }
+}
+
+/// The queue in front of a stage.
+package struct Queue: Sendable, Equatable {
+  /// Messages waiting or being worked on.
+  package var capacity: Int
+  /// The largest message, in bytes.
+  package var messageBytes: Int
+
+  package init(capacity: Int = 256, messageBytes: Int = 1 << 20) {
+    self.capacity = capacity
+    self.messageBytes = messageBytes
+  }
+}
+
+/// How often a worker may die without having made progress.
+package struct RestartLimits: Sendable, Equatable {
+  package var max: Int
+  package var within: Duration
+  /// The pause before the first restart; it doubles with each one that made no progress.
+  package var backoff: Duration
+
+  package init(max: Int = 5, within: Duration = .seconds(10), backoff: Duration = .milliseconds(100)) {
+    self.max = max
+    self.within = within
+    self.backoff = backoff
+  }
+}
+
+/// What happens to a message that failed.
+package struct ErrorPolicy: Sendable, Equatable {
+  package enum Then: String, Sendable, CaseIterable { case stop, drop }
+
+  /// How often the plugin may fail on it before it is given up; 0 gives up at the first failure.
+  package var retries: Int
+  /// How many workers may die with it in hand before it is given up.
+  package var deaths: Int
+  package var then: Then
+
+  package init(retries: Int = 2, deaths: Int = 3, then: Then = .stop) {
+    self.retries = retries
+    self.deaths = deaths
+    self.then = then
+  }
+}

@@ -1,0 +1,63 @@
+package import Specs
+
+/// All that a worker is told. The runner writes it as JSON into a memfd that the worker reads at start: settings may
+/// hold secrets, which must never stand in argv or in the environment.
+package struct WorkOrder: Sendable {
+  /// Descriptors that every worker finds in the same place.
+  package enum Descriptor {
+    /// A socket pair to the runner: it carries `WorkerMessage`s up and `stop` down, and its end tells of the runner's death.
+    package static let control: Int32 = 3
+    /// This order.
+    package static let order: Int32 = 4
+    /// The first of those that the order names.
+    package static let first: Int32 = 5
+  }
+
+  /// A ring's descriptor and the worker's waiting place in it.
+  package struct Attachment: Sendable, Equatable {
+    package var descriptor: Int
+    package var lane: Int
+
+    package init(descriptor: Int, lane: Int) {
+      self.descriptor = descriptor
+      self.lane = lane
+    }
+  }
+
+  package var stage: String
+  package var plugin: String
+  /// Unique over the pipeline, 1...4095; the owner in the slots.
+  package var worker: Int
+  /// Which process of the stage, from 0: its cell.
+  package var process: Int
+  package var directory: String
+  package var settings: Node
+  package var retries: Int
+  package var deaths: Int
+  package var then: ErrorPolicy.Then
+  package var cells: Int
+  package var input: Attachment?
+  package var outputs: [Attachment]
+  package var sockets: [Int]
+  package var standardOutput: Int?
+
+  package init(
+    stage: String, plugin: String, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,
+    then: ErrorPolicy.Then, cells: Int, input: Attachment?, outputs: [Attachment], sockets: [Int] = [], standardOutput: Int? = nil
+  ) {
+    self.stage = stage
+    self.plugin = plugin
+    self.worker = worker
+    self.process = process
+    self.directory = directory
+    self.settings = settings
+    self.retries = retries
+    self.deaths = deaths
+    self.then = then
+    self.cells = cells
+    self.input = input
+    self.outputs = outputs
+    self.sockets = sockets
+    self.standardOutput = standardOutput
+  }
+}

@@ -1,0 +1,36 @@
+/// What surrounds a plugin in its worker.
+public struct Context: Sendable {
+  /// The stage's name in the pipeline file.
+  public let stage: String
+  /// Which process of the stage this is, from 0.
+  public let process: Int
+  /// Listening sockets that the runner bound for this stage, one for each `listens` resource of the spec, in its order.
+  /// They outlive the worker, so connections that arrive during a restart wait instead of being refused.
+  public let sockets: [Int32]
+  /// The runner's own standard output, for a stage whose spec asks for it; the worker's own goes to the log.
+  public let standardOutput: Int32?
+
+  public init(stage: String, process: Int = 0, sockets: [Int32] = [], standardOutput: Int32? = nil) {
+    self.stage = stage
+    self.process = process
+    self.sockets = sockets
+    self.standardOutput = standardOutput
+  }
+}
+
+/// A built-in or linked plugin, by kind.
+public enum AnyPlugin: Sendable {
+  case source(any Source.Type)
+  case transform(any Transform.Type)
+  case sink(any Sink.Type)
+  case delivery(any DeliverySink.Type)
+
+  public var spec: PluginSpec {
+    switch self {
+    case .source(let type): type.spec
+    case .transform(let type): type.spec
+    case .sink(let type): type.spec
+    case .delivery(let type): type.spec
+    }
+  }
+}

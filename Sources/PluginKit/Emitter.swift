@@ -1,0 +1,48 @@
+/// Where a source or a transform puts its messages. Nothing leaves the worker before the whole call has succeeded.
+public protocol Emitter: AnyObject {
+  /// Hands on a copy of these bytes.
+  ///
+  /// - Throws: `MessageFailure` when they are more than a reader's `queue.message` allows.
+  func emit(_ payload: UnsafeRawBufferPointer) throws
+
+  /// Memory for a message of this many bytes, in place in the ring; its content is undefined. Fill it, then call
+  /// `emitReserved`. A second reservation before that replaces the first.
+  func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer
+
+  /// Hands on the first `length` bytes of the reservation.
+  func emitReserved(_ length: Int) throws
+}
+
+extension Emitter {
+  public func emit(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes(emit) }
+
+  public func emit(_ text: String) throws {
+    var text = text
+    try text.withUTF8 { try emit(UnsafeRawBufferPointer($0)) }
+  }
+}
+
+/// A message could not be handled. `on_error` decides whether it is tried again, dropped, or stops the run.
+public struct MessageFailure: Error, CustomStringConvertible {
+  public let description: String
+  /// Whether another try could help; a message that is simply malformed is not tried again.
+  public let isPermanent: Bool
+
+  /// - Parameter description: one sentence, lower case, without a full stop; no secrets, no payloads.
+  public init(_ description: String, isPermanent: Bool = false) {
+    self.description = description
+    self.isPermanent = isPermanent
+  }
+}
+
+/// The stage cannot go on, whichever message comes next. The run stops with this code; messages stay in their queues.
+public struct WorkerFailure: Error, CustomStringConvertible {
+  public let code: ExitCode
+  public let description: String
+
+  /// - Parameter description: one sentence, lower case, without a full stop, that ends with what to do; no secrets.
+  public init(_ code: ExitCode, _ description: String) {
+    self.code = code
+    self.description = description
+  }
+}

@@ -1,0 +1,133 @@
+/// What a plugin is, declared once: its name, kind, settings and an example. The schema, the docs, `ringway plugins` and
+/// the decoding of `with:` read this declaration.
+public struct PluginSpec: Sendable {
+  public enum Kind: String, Sendable { case source, transform, sink }
+
+  /// How many processes may run the plugin in one stage.
+  public enum Processes: Sendable, Equatable { case one, many }
+
+  public let name: String
+  public let kind: Kind
+  /// One sentence with a full stop.
+  public let summary: String
+  /// Paragraphs for the plugin's page: what it delivers, what it promises, when it fails.
+  public let details: String
+  public let processes: Processes
+  public let settings: [SettingDeclaration]
+  /// A complete pipeline file that shows the plugin at work; a test validates it.
+  public let example: String
+  /// What outside the pipeline the plugin will touch with these settings, so that conflicts and missing files are
+  /// found before anything starts.
+  public let resources: @Sendable (Given) -> [ExternalResource]
+
+  public init(
+    _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
+    settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] }
+  ) {
+    self.name = name
+    self.kind = kind
+    self.summary = summary
+    self.details = details
+    self.processes = processes
+    self.settings = settings
+    self.example = example
+    self.resources = resources
+  }
+}
+
+/// Something outside the pipeline that a stage needs.
+public enum ExternalResource: Sendable, Equatable {
+  /// Reads files: a path or a glob, relative to the pipeline file's folder. `setting` names the setting at fault when nothing is there.
+  case readsFiles(pattern: String, setting: String)
+  /// Writes one file, alone: two stages may not name the same one.
+  case writesFile(path: String, setting: String)
+  /// Listens on `host:port`; the runner binds it and keeps it over restarts of the worker.
+  case listens(address: String, setting: String)
+  /// Takes the runner's own standard input; one stage may.
+  case standardInput
+  /// Writes to the runner's own standard output; one stage may.
+  case standardOutput
+}
+
+/// The settings of one stage's plugin, decoded and with defaults filled in.
+public struct Given: Sendable {
+  private let nodes: [String: Node]
+  /// The folder that relative paths start from, absolute.
+  public let directory: String
+
+  public init(_ nodes: [String: Node], directory: String) {
+    self.nodes = nodes
+    self.directory = directory
+  }
+
+  /// The setting's value: what the file says, or its default.
+  ///
+  /// The schema has been checked before a `Given` is made and every required setting is there, so a value that cannot
+  /// be decoded is a mistake of ours and stops the process.
+  public subscript<Value>(setting: Setting<Value>) -> Value {
+    if let node = nodes[setting.declaration.name], let value = setting.decode(node) { return value }
+    guard let fallback = setting.fallback else {
+      preconditionFailure("the setting \(setting.declaration.name) was not checked before it was read")
+    }
+    return fallback
+  }
+
+  /// Whether the file names the setting.
+  public func has(_ name: String) -> Bool { nodes[name] != nil }
+
+  /// The node of a setting as the file gives it, or nil.
+  public func node(_ name: String) -> Node? { nodes[name] }
+
+  /// An absolute path for one that may be relative to the pipeline file's folder.
+  public func resolve(_ path: String) -> String {
+    if path.hasPrefix("/") { return path }
+    return directory.hasSuffix("/") ? directory + path : directory + "/" + path
+  }
+}
+
+extension PluginSpec {
+  /// Reads `with:` after the schema has passed, and finds what no schema says (a size beyond its range, for one).
+  ///
+  /// - Parameters:
+  ///   - node: the mapping under `with:`, or nil when the stage has none
+  ///   - place: where to point when a setting is missing
+  ///   - path: the dotted path of `with:` in the document
+  package func decode(_ node: Node?, directory: String, place: Span, path: String) -> (given: Given?, diagnostics: [Diagnostic]) {
+    var diagnostics: [Diagnostic] = []
+    var nodes: [String: Node] = [:]
+    let names = settings.map(\.name)
+    for pair in node?.pairs ?? [] {
+      guard let setting = settings.first(where: { $0.name == pair.key }) else {
+        diagnostics.append(Diagnostic(
+          "unknown-key", "unknown setting \"\(pair.key)\" of the plugin \"\(name)\"", at: pair.keySpan,
+          remedy: Nearest.remedy(for: pair.key, among: names, of: "its settings are"), path: path + "." + pair.key))
+        continue
+      }
+      if setting.accepts(pair.value) {
+        nodes[pair.key] = pair.value
+      } else {
+        diagnostics.append(Diagnostic(
+          "not-allowed-value", "expected \(setting.expected)" + (setting.isSecret ? "" : ", found \(pair.value.described)"),
+          at: pair.value.span.isNone ? pair.keySpan : pair.value.span, path: path + "." + pair.key))
+      }
+    }
+    for setting in settings where setting.isRequired && node?[setting.name] == nil {
+      let shown = setting.example ?? setting.fallback
+      diagnostics.append(Diagnostic(
+        "missing-key", "the plugin \"\(name)\" needs the setting \"\(setting.name)\"", at: place,
+        remedy: "add `\(setting.name): \(shown?.compact ?? "…")` under `with:`: \(setting.summary)", path: path))
+    }
+    return (diagnostics.isEmpty ? Given(nodes, directory: directory) : nil, diagnostics)
+  }
+
+  /// JSON Schema of `with:`.
+  package var schema: JSON {
+    var pairs: [(String, JSON)] = [
+      ("type", "object"), ("description", .string(summary)), ("additionalProperties", false),
+      ("properties", .object(settings.map { ($0.name, $0.property) })),
+    ]
+    let required = settings.filter(\.isRequired).map { JSON.string($0.name) }
+    if !required.isEmpty { pairs.append(("required", .array(required))) }
+    return .object(pairs)
+  }
+}

@@ -1,0 +1,185 @@
+/// One setting of a plugin or of a stage, declared once. Its default, its check, its JSON Schema, its page in the docs
+/// and its decoding all come from this declaration, and it is read back by the same symbol:
+///
+///     static let rounds = Setting.integer("rounds", "How often to hash.", in: 1...1_000_000, default: 1)
+///     ...
+///     init(_ given: Given) { rounds = given[Hash.rounds] }
+public struct Setting<Value: Sendable>: Sendable {
+  public let declaration: SettingDeclaration
+  /// What the setting is when the file does not name it; nil for one that must be given.
+  let fallback: Value?
+  let decode: @Sendable (Node) -> Value?
+
+  /// A setting of a kind that the ready-made ones below do not cover.
+  ///
+  /// - Parameters:
+  ///   - schema: what is valid, as JSON Schema, in the subset that draft-07 editors know too
+  ///   - decode: the value of a node that has passed the schema; nil refuses it with `expected`
+  public init(
+    _ name: String, _ summary: String, schema: JSON, expected: String, default fallback: Value?, defaultJSON: JSON?,
+    isRequired: Bool? = nil, isSecret: Bool = false, example: JSON? = nil,
+    decode: @escaping @Sendable (Node) -> Value?
+  ) {
+    self.fallback = fallback
+    self.decode = decode
+    declaration = SettingDeclaration(
+      name: name, summary: summary, schema: schema, expected: expected, fallback: defaultJSON,
+      isRequired: isRequired ?? (fallback == nil), isSecret: isSecret, example: example, accepts: { decode($0) != nil })
+  }
+}
+
+/// The part of a setting that does not depend on its type.
+public struct SettingDeclaration: Sendable {
+  public let name: String
+  /// One or two sentences, with a full stop: what it does, its unit.
+  public let summary: String
+  /// JSON Schema of a valid value.
+  public let schema: JSON
+  /// What a message says was expected: `a size such as 64KiB`.
+  public let expected: String
+  /// The default as it would be written, or nil.
+  public let fallback: JSON?
+  public let isRequired: Bool
+  /// A secret is never printed: not in logs, reports, graphs, argv or diagnostics.
+  public let isSecret: Bool
+  public let example: JSON?
+  /// Whether a node that has passed the schema can be decoded.
+  let accepts: @Sendable (Node) -> Bool
+
+  /// The setting's entry under `properties` of a JSON Schema, with description, default and examples.
+  public var property: JSON {
+    var pairs: [(String, JSON)] = [("description", .string(summary))]
+    if case .object(let own) = schema { pairs += own }
+    pairs.append(("x-expected", .string(expected)))
+    if isSecret { pairs.append(("x-secret", true)) }
+    if let fallback { pairs.append(("default", fallback)) }
+    if let example { pairs.append(("examples", [example])) }
+    return .object(pairs)
+  }
+}
+
+extension Setting where Value == String {
+  /// Text of at least one character, unless `allowEmpty`.
+  public static func string(
+    _ name: String, _ summary: String, default fallback: String? = nil, allowEmpty: Bool = false, secret: Bool = false,
+    example: String? = nil
+  ) -> Setting {
+    Setting(
+      name, summary, schema: allowEmpty ? ["type": "string"] : ["type": "string", "minLength": 1], expected: "a string",
+      default: fallback, defaultJSON: fallback.map(JSON.string), isSecret: secret, example: example.map(JSON.string),
+      decode: \.string)
+  }
+
+  /// A path, relative to the folder of the pipeline file.
+  public static func path(_ name: String, _ summary: String, default fallback: String? = nil, example: String? = nil) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "string", "minLength": 1], expected: "a path, relative to the pipeline file's folder",
+      default: fallback, defaultJSON: fallback.map(JSON.string), example: example.map(JSON.string), decode: \.string)
+  }
+
+  /// An http or https URL. Credentials in it are kept out of every message, so the whole value counts as a secret there.
+  public static func url(_ name: String, _ summary: String, default fallback: String? = nil, example: String? = nil) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "string", "pattern": "^https?://[^\\s/?#]+"],
+      expected: "a URL that starts with http:// or https://", default: fallback, defaultJSON: fallback.map(JSON.string),
+      example: example.map(JSON.string), decode: \.string)
+  }
+}
+
+extension Setting where Value == Int {
+  public static func integer(
+    _ name: String, _ summary: String, in range: ClosedRange<Int>, default fallback: Int? = nil, example: Int? = nil
+  ) -> Setting {
+    var schema: [(String, JSON)] = [("type", "integer"), ("minimum", .integer(range.lowerBound))]
+    if range.upperBound != Int.max { schema.append(("maximum", .integer(range.upperBound))) }
+    return Setting(
+      name, summary, schema: .object(schema),
+      expected: range.upperBound == Int.max
+        ? "an integer of at least \(range.lowerBound)" : "an integer from \(range.lowerBound) to \(range.upperBound)",
+      default: fallback, defaultJSON: fallback.map(JSON.integer), example: example.map(JSON.integer),
+      decode: { node in
+        // 3.0 is an integer to JSON Schema.
+        let whole = node.integer ?? node.double.flatMap(Int.init(exactly:))
+        return whole.flatMap { range.contains($0) ? $0 : nil }
+      })
+  }
+
+  /// A number of bytes, written with its unit.
+  public static func size(
+    _ name: String, _ summary: String, in range: ClosedRange<Int> = 1...Int.max, default fallback: String? = nil
+  ) -> Setting {
+    let limits =
+      range.upperBound == Int.max
+      ? (range.lowerBound > 1 ? " of at least \(Quantity.describe(bytes: range.lowerBound))" : "")
+      : " from \(Quantity.describe(bytes: range.lowerBound)) to \(Quantity.describe(bytes: range.upperBound))"
+    return Setting(
+      name, summary, schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$"],
+      expected: "a size\(limits) with its unit, such as 64KiB or 1MB",
+      default: fallback.flatMap(Quantity.size), defaultJSON: fallback.map(JSON.string),
+      decode: { $0.string.flatMap(Quantity.size).flatMap { range.contains($0) ? $0 : nil } })
+  }
+}
+
+extension Setting where Value == Bool {
+  public static func boolean(_ name: String, _ summary: String, default fallback: Bool) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "boolean"], expected: "true or false", default: fallback,
+      defaultJSON: .boolean(fallback), decode: \.boolean)
+  }
+}
+
+extension Setting where Value == Duration {
+  /// A span of time, written with its unit.
+  public static func duration(
+    _ name: String, _ summary: String, in range: ClosedRange<Duration> = .nanoseconds(1) ... .seconds(86_400 * 365),
+    default fallback: String? = nil
+  ) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$"],
+      expected: "a duration from \(Quantity.describe(range.lowerBound)) to \(Quantity.describe(range.upperBound)) with its unit, such as 250ms or 5s",
+      default: fallback.flatMap(Quantity.duration), defaultJSON: fallback.map(JSON.string),
+      decode: { $0.string.flatMap(Quantity.duration).flatMap { range.contains($0) ? $0 : nil } })
+  }
+}
+
+extension Setting where Value == Double? {
+  /// Events in a second, or nil for no limit.
+  public static func rate(_ name: String, _ summary: String) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?/(s|m|h)$"],
+      expected: "a rate with its unit, such as 100/s", default: .some(nil), defaultJSON: nil, isRequired: false,
+      example: "100/s", decode: { $0.string.flatMap(Quantity.rate).map(Optional.some) })
+  }
+}
+
+extension Setting where Value == [String: String] {
+  /// Names with a text each, such as headers; empty when it is not given.
+  public static func strings(_ name: String, _ summary: String, secret: Bool = false, example: JSON? = nil) -> Setting {
+    Setting(
+      name, summary, schema: ["type": "object", "additionalProperties": ["type": "string"]],
+      expected: "a mapping of names to strings", default: [:], defaultJSON: nil, isRequired: false, isSecret: secret,
+      example: example,
+      decode: { node in
+        guard let pairs = node.pairs else { return nil }
+        var all: [String: String] = [:]
+        for pair in pairs {
+          guard let s = pair.value.string else { return nil }
+          all[pair.key] = s
+        }
+        return all
+      })
+  }
+}
+
+/// A setting that takes one of a few words.
+public protocol Choice: RawRepresentable, CaseIterable, Sendable where RawValue == String {}
+
+extension Setting where Value: Choice {
+  public static func choice(_ name: String, _ summary: String, default fallback: Value? = nil) -> Setting {
+    let words = Value.allCases.map(\.rawValue)
+    return Setting(
+      name, summary, schema: ["type": "string", "enum": .array(words.map(JSON.string))],
+      expected: words.count > 1 ? words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "") : words.joined(),
+      default: fallback, defaultJSON: fallback.map { .string($0.rawValue) }, decode: { $0.string.flatMap(Value.init(rawValue:)) })
+  }
+}
