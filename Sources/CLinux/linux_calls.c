@@ -25,7 +25,7 @@ long linux_futex_wait(const void *word, uint32_t expected, int64_t deadline_ns) 
 long linux_futex_wake(const void *word, int count) { return syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0); }
 int linux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
 int linux_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
-int linux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int linux_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int linux_pidfd_kill(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib) {
   siginfo_t info;

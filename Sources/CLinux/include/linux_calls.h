@@ -1,9 +1,10 @@
 #pragma once
 /* What Linux has and Swift's Glibc module lacks: variadic calls, GNU extensions and one CPU hint.
    This header must not define _GNU_SOURCE: clang would then see another fd_set than Swift does, and debug builds fail.
+   Nor does it include <sys/types.h>: the types in it would then belong to this module, not to Glibc.
    Every function returns what the call returns and leaves errno alone. */
 #include <stdint.h>
-#include <sys/types.h>
+#include <stddef.h>
 
 /* futex(2), shared between processes. A null deadline waits for ever; it is absolute CLOCK_MONOTONIC nanoseconds. */
 long linux_futex_wait(const void *word, uint32_t expected, int64_t deadline_ns /* < 0: none */);
@@ -11,7 +12,7 @@ long linux_futex_wake(const void *word, int count);
 
 int linux_memfd(const char *name);                    /* memfd_create(2): close-on-exec, sealing allowed */
 int linux_seal_size(int fd);                          /* F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL */
-int linux_pidfd_open(pid_t pid);                      /* pidfd_open(2) */
+int linux_pidfd_open(int pid);                      /* pidfd_open(2) */
 int linux_pidfd_kill(int pidfd, int signal);          /* pidfd_send_signal(2) */
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib); /* waitid(2) + rusage; 1: reaped, 0: still running, -1: errno */
 int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHSIG */
