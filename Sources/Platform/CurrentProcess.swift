@@ -1,0 +1,18 @@
+import CLinux
+import Glibc
+
+/// What a process does about itself.
+package enum CurrentProcess {
+  package static var id: Int32 { getpid() }
+
+  /// Has the kernel kill this process when the thread that spawned it ends (prctl(2), PR_SET_PDEATHSIG), and closes the
+  /// gap before that call: a parent that is gone already leaves another parent's number behind.
+  ///
+  /// - Returns: whether the expected parent still lives
+  package static func dieWithParent(_ parent: Int32) -> Bool {
+    linux_parent_death_signal(SIGKILL) == 0 && getppid() == parent
+  }
+
+  /// Ends the process at once: no exit handlers, no flushing of what a library may hold.
+  package static func exit(_ status: Int32) -> Never { _exit(status) }
+}
