@@ -1,5 +1,5 @@
 /// One thing that is wrong with a file: what, where, what was expected, and the nearest valid name.
-public struct Diagnostic: Sendable {
+public struct Diagnostic: Error, Sendable {
   public enum Severity: String, Sendable { case error, warning }
 
   /// Stable across releases, in kebab-case: `unknown-key`, `cycle`. Tests and editors match on it, not on the text.

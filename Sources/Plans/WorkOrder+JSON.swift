@@ -1,0 +1,37 @@
+import Specs
+
+extension WorkOrder {
+  /// The order as the worker reads it.
+  package func encoded() -> [UInt8] {
+    func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane)] }
+    let json: JSON = [
+      "stage": .string(stage), "plugin": .string(plugin), "worker": .integer(worker), "process": .integer(process),
+      "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
+      "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
+      "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
+      "standard_output": standardOutput.map(JSON.integer) ?? .null,
+    ]
+    return Array(json.compact.utf8)
+  }
+
+  /// - Returns: nil when the text is no order; only the runner writes one, so there is nobody to tell what is wrong
+  package init?(decoding bytes: [UInt8]) {
+    guard let node = JSONText.parse(bytes).node else { return nil }
+    func attachment(_ node: Node?) -> Attachment? {
+      guard let descriptor = node?["descriptor"]?.integer, let lane = node?["lane"]?.integer else { return nil }
+      return Attachment(descriptor: descriptor, lane: lane)
+    }
+    guard
+      let stage = node["stage"]?.string, let plugin = node["plugin"]?.string, let worker = node["worker"]?.integer,
+      let process = node["process"]?.integer, let directory = node["directory"]?.string, let settings = node["settings"],
+      let retries = node["retries"]?.integer, let deaths = node["deaths"]?.integer,
+      let then = node["then"]?.string.flatMap(ErrorPolicy.Then.init(rawValue:)), let cells = node["cells"]?.integer,
+      let outputs = node["outputs"]?.items?.map(attachment), let sockets = node["sockets"]?.items?.map(\.integer)
+    else { return nil }
+    self.init(
+      stage: stage, plugin: plugin, worker: worker, process: process, directory: directory, settings: settings,
+      retries: retries, deaths: deaths, then: then, cells: cells, input: attachment(node["input"]),
+      outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
+      standardOutput: node["standard_output"]?.integer)
+  }
+}

@@ -1,0 +1,35 @@
+import CLinux
+import Glibc
+
+/// Waiting on a word of shared memory (futex(2)).
+package enum Futex {
+  /// Sleeps while the word holds `expected`.
+  ///
+  /// - Parameter deadline: nanoseconds of `Clock.now`; negative waits for ever
+  /// - Returns: whether the deadline passed
+  package static func wait(_ word: UnsafeRawPointer, expected: UInt32, deadline: Int64) -> Bool {
+    linux_futex_wait(word, expected, deadline) != 0 && errno == ETIMEDOUT
+  }
+
+  /// Wakes at most `count` sleepers.
+  package static func wake(_ word: UnsafeRawPointer, _ count: Int32 = 1) { _ = linux_futex_wake(word, count) }
+}
+
+package enum Clock {
+  /// Nanoseconds of CLOCK_MONOTONIC: the same for all processes of the machine, never set back.
+  @inline(__always)
+  package static var now: UInt64 {
+    var t = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return UInt64(truncatingIfNeeded: t.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: t.tv_nsec)
+  }
+}
+
+package enum Processor {
+  /// Tells the core that this is a spin loop.
+  @inline(__always)
+  package static func pause() { linux_pause() }
+
+  /// Lets another process run that waits for this core.
+  package static func yield() { sched_yield() }
+}

@@ -1,0 +1,127 @@
+package import Platform
+
+/// The cells of one stage: a page for each of its processes, in memory that the stage's workers and the runner share. A
+/// cell outlives its worker, so what was committed and counted goes on in the next one.
+package final class CellBlock: Sendable {
+  static let stride = 4096
+
+  private let memory: SharedMemory
+  package let count: Int
+
+  package var descriptor: Int32 { memory.descriptor }
+
+  package static func create(cells: Int, name: String) throws(SystemError) -> CellBlock {
+    CellBlock(try SharedMemory.create(name: name, count: max(1, cells) * stride))
+  }
+
+  package convenience init(attaching descriptor: Int32) throws {
+    let memory = try SharedMemory.attach(descriptor)
+    guard memory.count % Self.stride == 0 else { throw RingCorruption("a block of cells has \(memory.count) bytes") }
+    self.init(memory)
+  }
+
+  private init(_ memory: SharedMemory) {
+    self.memory = memory
+    count = memory.count / Self.stride
+  }
+
+  /// - Throws: `RingCorruption` for a cell that does not exist
+  package func cell(_ index: Int) throws -> CommitCell {
+    guard 0..<count ~= index else { throw RingCorruption("there is no cell \(index) in a block of \(count)") }
+    return CommitCell(base: memory.base + index * Self.stride)
+  }
+
+  package func unmap() { memory.unmap() }
+}
+
+/// What a worker has committed, and beside it what it counts without any promise.
+///
+///     0     word: sequence * 2 + busy
+///     128   record, the copy of even sequences
+///     256   record, the copy of odd sequences
+///     512   statistics
+///     1024  latencies: how many messages took how long
+///
+/// A commit writes the copy that is not in force and then stores the next sequence with busy set: that store is the one
+/// instant at which the batch happened. Busy is cleared when its outputs are published and its inputs are free; a worker
+/// that dies while it is set is rolled forward, one that dies before is rolled back.
+package struct CommitCell: @unchecked Sendable {
+  // Unchecked: the words are shared between processes and accessed by atomics only.
+  let base: UnsafeMutableRawPointer
+
+  var word: SharedWord { SharedWord(base) }
+
+  /// How many commits there were. A worker that has moved it has made progress.
+  package var sequence: UInt64 { word.acquired >> 1 }
+  var isBusy: Bool { word.acquired & 1 != 0 }
+  package var hasCommitted: Bool { sequence > 0 }
+
+  /// The record in force.
+  package var record: CellRecord { CellRecord(reading: copy(sequence)) }
+
+  private func copy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 128 + Int(sequence & 1) * 128 }
+
+  /// Writes the other copy and makes it the one in force, with busy set.
+  func commit(_ record: CellRecord) throws {
+    let next = sequence + 1
+    record.write(to: copy(next))
+    try Failpoint.recordWritten.hit()
+    word.release(next << 1 | 1)
+    try Failpoint.committed.hit()
+  }
+
+  /// Clears busy, and only busy.
+  func clearBusy() throws {
+    word.release(word.relaxed & ~1)
+    try Failpoint.cleared.hit()
+  }
+}
+
+/// What moves in one instant with the messages of a batch.
+package struct CellRecord: Sendable, Equatable {
+  /// Where a source stands.
+  package var position: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  /// A source has said that it is done.
+  package var ended = false
+  /// A sink has committed a length.
+  package var hasLength = false
+  package var committedLength: UInt64 = 0
+  /// Messages taken from the input ring for good, dropped ones included.
+  package var received: UInt64 = 0
+  /// Messages handed on, each counted once however many readers there are.
+  package var emitted: UInt64 = 0
+  /// Messages given up and dropped.
+  package var dropped: UInt64 = 0
+  /// While a call is handed over in parts: its input's slot and how many outputs are gone.
+  var partSlot: Int?
+  var partCount: UInt64 = 0
+
+  package init() {}
+
+  init(reading base: UnsafeMutableRawPointer) {
+    func word(_ i: Int) -> UInt64 { SharedWord(base + i * 8).relaxed }
+    position = (word(0), word(1), word(2), word(3))
+    ended = word(4) & 1 != 0
+    hasLength = word(4) & 2 != 0
+    committedLength = word(5)
+    received = word(6)
+    emitted = word(7)
+    dropped = word(8)
+    partSlot = word(9) == 0 ? nil : Int(clamping: word(9) - 1)
+    partCount = word(10)
+  }
+
+  func write(to base: UnsafeMutableRawPointer) {
+    let words: [UInt64] = [
+      position.0, position.1, position.2, position.3, (ended ? 1 : 0) | (hasLength ? 2 : 0), committedLength, received,
+      emitted, dropped, partSlot.map { UInt64($0) + 1 } ?? 0, partCount,
+    ]
+    for (i, word) in words.enumerated() { SharedWord(base + i * 8).set(word) }
+  }
+
+  package static func == (a: CellRecord, b: CellRecord) -> Bool {
+    a.position == b.position && a.ended == b.ended && a.hasLength == b.hasLength && a.committedLength == b.committedLength
+      && a.received == b.received && a.emitted == b.emitted && a.dropped == b.dropped && a.partSlot == b.partSlot
+      && a.partCount == b.partCount
+  }
+}

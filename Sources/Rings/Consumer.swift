@@ -1,0 +1,250 @@
+import Platform
+
+/// A message that a worker has claimed and reads in place.
+package struct Lease {
+  package let slot: Int
+  /// Valid until the message is acknowledged.
+  package let payload: UnsafeRawBufferPointer
+  package let id: MessageID
+  /// The position at which it was published first.
+  package let sequence: UInt64
+  /// `Clock.now` when it was published.
+  package let published: UInt64
+  /// How often a plugin has failed on it.
+  package var errors: Int
+  /// How many workers died with it in hand.
+  package let deaths: Int
+  /// How many of its outputs have gone on in parts.
+  package let skip: UInt64
+  let segment: Int
+  let generation: UInt32
+
+  /// Whether it must be worked on alone: it may be what kills workers, or it was handed on in parts.
+  package var isAlone: Bool { deaths > 0 || skip > 0 }
+}
+
+/// A worker's reading end of a ring.
+final class Consumer {
+  let ring: Ring
+  let lane: Int
+  private let owner: WorkerNumber
+  private var lap: UInt64 = 0
+  private var index = 0
+  private(set) var epoch: UInt64 = 0
+  /// Messages that were put back, in the order of their sequence, as far as the last look found them.
+  private var redelivered: [(sequence: UInt64, slot: Int)] = []
+  private var spin = SpinBudget()
+
+  init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
+    self.ring = ring
+    self.lane = lane
+    self.owner = owner
+  }
+
+  /// Claims the next message: those that were put back first, then from the head on.
+  func claim() throws -> Lease? {
+    if let lease = try claimRedelivered() { return lease }
+    while let found = nextReady() {
+      let fields = ring.slot(index)
+      let i = index
+      if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
+      try Failpoint.claimed.hit()
+      step()
+      ring.word(Ring.Offset.head).raise(to: position)
+      // A slot that was full a lap behind can be moved along now.
+      if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
+      return try lease(i, deaths: found.deaths)
+    }
+    return nil
+  }
+
+  /// Whether `claim` would find something, as far as one look can tell.
+  func hasMessage() -> Bool {
+    if ring.word(Ring.Offset.epoch).acquired != epoch { return true }
+    return nextReady() != nil
+  }
+
+  /// Whether any slot is ready, wherever it stands: what a reader asks before it leaves.
+  func hasAnyMessage() -> Bool { (0..<ring.shape.capacity).contains { ring.slot($0).state.isIn(.ready) } }
+
+  /// For a reader that only watches.
+  var canGoOn: Bool { hasMessage() || ring.isClosed }
+
+  func ignoreRedelivery(upTo epoch: UInt64) { self.epoch = epoch }
+
+  private var position: UInt64 { lap &* UInt64(ring.shape.capacity) &+ UInt64(index) }
+
+  private func step() {
+    index += 1
+    if index == ring.shape.capacity { (lap, index) = (lap + 1, 0) }
+  }
+
+  /// Walks to the next ready slot; nil when the line ends before one.
+  private func nextReady() -> SlotWord? {
+    let head = ring.word(Ring.Offset.head).relaxed
+    if head > position {
+      lap = head / UInt64(ring.shape.capacity)
+      index = Int(head % UInt64(ring.shape.capacity))
+    }
+    while true {
+      let found = ring.slot(index).state
+      if found.lap == lap {
+        if found.isIn(.ready) { return found }
+        if !found.isHeld { return nil }
+      } else if found.lap < lap {
+        return nil
+      }
+      step()
+    }
+  }
+
+  /// After recovery: all slots are looked at, and what was claimed before comes first, oldest first. The epoch counts as
+  /// seen only after a look that found nothing.
+  private func claimRedelivered() throws -> Lease? {
+    while true {
+      let now = ring.word(Ring.Offset.epoch).acquired
+      if now == epoch, redelivered.isEmpty { return nil }
+      if redelivered.isEmpty {
+        let head = ring.word(Ring.Offset.head).relaxed
+        for i in 0..<ring.shape.capacity where ring.slot(i).state.isIn(.ready) {
+          let sequence = ring.slot(i).sequence.relaxed
+          if sequence < head { redelivered.append((sequence, i)) }
+        }
+        redelivered.sort { $0.sequence > $1.sequence }
+        if redelivered.isEmpty {
+          epoch = now
+          return nil
+        }
+      }
+      while let next = redelivered.popLast() {
+        let fields = ring.slot(next.slot)
+        let found = fields.state
+        guard found.isIn(.ready), fields.sequence.relaxed == next.sequence else { continue }
+        if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
+        try Failpoint.claimed.hit()
+        return try lease(next.slot, deaths: found.deaths)
+      }
+    }
+  }
+
+  private func lease(_ i: Int, deaths: UInt64) throws -> Lease {
+    let fields = ring.slot(i)
+    let place = fields.place.relaxed
+    let extent = fields.extent.relaxed
+    let segment = Int(place >> 32)
+    let offset = Int(place & 0xffff_ffff)
+    let length = Int(extent & 0xffff_ffff)
+    guard let bytes = ring.bytes(ofSegment: segment), offset <= bytes.count, length <= bytes.count - offset else {
+      throw RingCorruption("slot \(i) points outside its ring")
+    }
+    let aux = SlotAux(raw: fields.aux.relaxed)
+    return Lease(
+      slot: i, payload: UnsafeRawBufferPointer(start: bytes.base + offset, count: length),
+      id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), sequence: fields.sequence.relaxed,
+      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip, segment: segment,
+      generation: UInt32(truncatingIfNeeded: extent >> 32))
+  }
+
+  // MARK: What the owner notes in its slot
+
+  func mark(_ lease: Lease, inHand: Bool) {
+    let aux = ring.slot(lease.slot).aux
+    var value = SlotAux(raw: aux.relaxed)
+    value.mark = inHand ? UInt64(lease.deaths + 1) : 0
+    aux.set(value.raw)
+  }
+
+  func countError(_ lease: Lease) -> Int {
+    let aux = ring.slot(lease.slot).aux
+    var value = SlotAux(raw: aux.relaxed)
+    value.errors = min(255, value.errors + 1)
+    aux.set(value.raw)
+    return Int(value.errors)
+  }
+
+  // MARK: Acknowledging
+
+  /// leased -> settling: its owner is about to commit.
+  func settle(_ lease: Lease) throws {
+    let word = ring.slot(lease.slot).word
+    var found = SlotWord(raw: word.acquired)
+    while true {
+      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(lease.slot) is not ours to settle") }
+      // A producer may move the lease along in between: the lap is read again.
+      guard let other = word.exchange(found.raw, found.with(.settling).raw) else { break }
+      found = SlotWord(raw: other)
+    }
+    try Failpoint.settled.hit()
+  }
+
+  /// settling -> free in the next lap.
+  func free(_ lease: Lease) throws {
+    let word = ring.slot(lease.slot).word
+    var found = SlotWord(raw: word.acquired)
+    while true {
+      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(lease.slot) is not ours to free") }
+      guard let other = word.exchange(found.raw, SlotWord(found.lap + 1, .free).raw) else { break }
+      found = SlotWord(raw: other)
+    }
+    try Failpoint.freed.hit()
+  }
+
+  /// After the slots are free: gives the payloads' memory back and wakes the writers.
+  func freed(_ leases: some Sequence<Lease>) throws {
+    var run: (segment: Int, generation: UInt32, count: UInt64)?
+    for lease in leases {
+      if let r = run, r.segment == lease.segment, r.generation == lease.generation {
+        run?.count += 1
+      } else {
+        if let r = run { ring.release(r.segment, r.generation, r.count) }
+        run = (lease.segment, lease.generation, 1)
+      }
+    }
+    if let r = run { ring.release(r.segment, r.generation, r.count) }
+    SharedWord.fence()  // pairs with the fence in park
+    if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
+  }
+
+  /// Writers are woken when a quarter of the line is free: waking costs more than a message.
+  private func wakeProducersIfRoomy() throws {
+    let tail = ring.word(Ring.Offset.tail).relaxed
+    let head = ring.word(Ring.Offset.head).relaxed
+    let used = tail > head ? tail - head : 0
+    if used <= UInt64(ring.shape.capacity) * 3 / 4 { ring.wakeAll(.producers) }
+  }
+
+  // MARK: Waiting
+
+  /// Waits until there may be a message, or the ring is closed.
+  func wait() throws {
+    let isReady = { [self] in hasMessage() || ring.isClosed }
+    let start = Clock.now
+    if !spin.spin(until: isReady) {
+      SharedWord.fence()
+      if ring.hasSleepers(.producers) { ring.wakeAll(.producers) }
+      try ring.park(.consumers, lane, unless: isReady)
+    }
+    spin.learn(Clock.now &- start)
+  }
+
+  /// Work is left and somebody sleeps: one more is woken, so that a burst wakes as many as it needs.
+  func passOn() throws {
+    if ring.hasSleepers(.consumers), nextReady() != nil { try ring.wakeOne(.consumers) }
+  }
+}
+
+extension Ring {
+  /// Takes acknowledged payloads off a segment's count. An older generation means that the sweep has freed it already.
+  func release(_ index: Int, _ generation: UInt32, _ count: UInt64) {
+    let word = segment(index)
+    var found = SegmentWord(raw: word.acquired)
+    while true {
+      guard found.generation == generation & 0xfff_ffff, found.count >= count, !found.isIn(.free) else { return }
+      let left = found.count - count
+      let isFree = found.isIn(.sealed) && left == 0
+      let next = isFree ? found.freed : SegmentWord(raw: found.raw & ~0xf_ffff | left)
+      guard let other = word.exchange(found.raw, next.raw) else { return }
+      found = SegmentWord(raw: other)
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/// What a ring refuses.
+package enum RingError: Error, CustomStringConvertible, Equatable {
+  /// A payload is larger than a reader's queue takes; both in bytes.
+  case messageTooLarge(length: Int, limit: Int)
+
+  package var description: String {
+    switch self {
+    case .messageTooLarge(let length, let limit):
+      "the message has \(length) bytes, but its reader's queue takes at most \(limit) (raise `queue.message` of the stage that reads it)"
+    }
+  }
+}
+
+/// Shared memory holds what no rule allows: a worker wrote where it must not, or we have a mistake.
+package struct RingCorruption: Error, CustomStringConvertible {
+  package let description: String
+  init(_ description: String) { self.description = "shared memory is damaged: " + description }
+}
+
+/// A place between two steps of the protocol, where a test may stop a worker. Compiled into debug builds only.
+package enum Failpoint: String, Sendable, CaseIterable {
+  case took, filled, voided, settled, recordWritten, committed, published, freed, cleared, hinted, sealed, claimed, restamped, segmentTaken
+  case waiterMarked, woke, recoveredSlot, recoveredSegment
+
+  #if DEBUG
+  /// Called at every failpoint of this process.
+  nonisolated(unsafe) package static var handler: ((Failpoint) throws -> Void)?
+  #endif
+
+  @inline(__always)
+  func hit() throws {
+    #if DEBUG
+    try Self.handler?(self)
+    #endif
+  }
+}

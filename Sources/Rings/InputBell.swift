@@ -1,0 +1,50 @@
+import Platform
+import Synchronization
+
+/// Turns "there is a message" into a descriptor, for a sink that waits on sockets and on its ring at once. A thread sleeps
+/// on the ring in the worker's place and makes the descriptor readable; it rings once for each `arm`.
+package final class InputBell: Sendable {
+  private let ring: Ring
+  private let lane: Int
+  private let event: EventDescriptor
+  private let armed: EventDescriptor
+  private let isArmed = Atomic<Bool>(false)
+  /// How many recoveries the worker has looked through: only a later one is news.
+  private let seenEpoch = Atomic<UInt64>(0)
+
+  /// - Throws: `SystemError` when there is no descriptor or no thread left.
+  package init(_ handoff: Handoff) throws {
+    guard let ring = handoff.inputRing, let event = EventDescriptor(), let armed = EventDescriptor() else {
+      throw SystemError("eventfd", "")
+    }
+    self.ring = ring
+    self.lane = handoff.inputLane
+    self.event = event
+    self.armed = armed
+    guard Thread.start({ [self] in watch() }) else { throw SystemError("pthread_create", "") }
+  }
+
+  /// Readable once there is a message to claim, or the ring has been closed, after `arm`.
+  package var descriptor: Int32 { event.descriptor }
+
+  /// Asks for one ring of the bell. Only the bell's thread sleeps in the worker's lane from here until it has rung.
+  package func arm(_ handoff: Handoff) {
+    seenEpoch.store(handoff.inputEpoch, ordering: .relaxed)
+    if isArmed.exchange(true, ordering: .acquiringAndReleasing) { return }
+    armed.signal()
+  }
+
+  package func clear() { event.clear() }
+
+  private func watch() {
+    let reader = Consumer(ring, lane: lane, owner: 0)
+    while true {
+      _ = Descriptors.wait([.readable(armed.descriptor)], until: nil)
+      armed.clear()
+      reader.ignoreRedelivery(upTo: seenEpoch.load(ordering: .acquiring))
+      while !reader.canGoOn { try? reader.wait() }
+      isArmed.store(false, ordering: .releasing)
+      event.signal()
+    }
+  }
+}

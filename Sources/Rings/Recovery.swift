@@ -1,0 +1,155 @@
+import Platform
+
+/// Puts right what a dead worker left. Called by the runner alone, and only after the worker has been reaped: a process
+/// that is merely stopped may still write.
+///
+/// The order matters, and every step can be repeated: all slots of all rings, then the segments, then the sweep, then the
+/// redelivery epoch, then the cell, then everybody is woken. Only then may the worker's number be given to another.
+package enum Recovery {
+  /// A ring that the worker was attached to, with its lanes there.
+  package struct Attachment {
+    package var ring: Ring
+    package var consumerLane: Int?
+    package var producerLane: Int?
+
+    package init(ring: Ring, consumerLane: Int? = nil, producerLane: Int? = nil) {
+      self.ring = ring
+      self.consumerLane = consumerLane
+      self.producerLane = producerLane
+    }
+  }
+
+  package struct Summary: Sendable, Equatable {
+    /// Whether the worker died inside a commit that had happened.
+    package var rolledForward = false
+    /// Messages that went back to their queue.
+    package var redelivered = 0
+    /// Outputs that were taken back, and outputs that were published for the dead.
+    package var voided = 0
+    package var published = 0
+    /// Inputs that were acknowledged for the dead.
+    package var freed = 0
+    /// Messages that the worker had in hand: their ids and how many workers have died with them by now.
+    package var deaths: [Death] = []
+  }
+
+  package struct Death: Sendable, Equatable {
+    package var id: MessageID
+    package var deaths: Int
+  }
+
+  package static func recover(worker: WorkerNumber, cell: CommitCell, rings: [Attachment]) throws -> Summary {
+    var summary = Summary()
+    let isBusy = cell.isBusy
+    let record = cell.record
+    summary.rolledForward = isBusy
+    for attachment in rings {
+      let ring = attachment.ring
+      for i in 0..<ring.shape.capacity {
+        let part = attachment.consumerLane != nil && record.partSlot == i ? record.partCount : nil
+        try repair(ring, i, worker, isBusy, part, &summary)
+      }
+    }
+    for attachment in rings {
+      try orphanSegments(attachment.ring, of: worker)
+      sweep(attachment.ring)
+      if attachment.ring.word(Ring.Offset.starving).relaxed == UInt64(worker) {
+        attachment.ring.word(Ring.Offset.starving).release(0)
+      }
+    }
+    for attachment in rings { _ = attachment.ring.word(Ring.Offset.epoch).add(1) }
+    if record.partSlot != nil {
+      // The slot holds the count now; a later message in the same slot must not find it in the cell.
+      var cleared = record
+      cleared.partSlot = nil
+      cleared.partCount = 0
+      try cell.commit(cleared)
+    }
+    try cell.clearBusy()
+    cell.endWait(at: Clock.now)
+    if cell.calls & 1 == 1 { cell.callChanged() }
+    for attachment in rings {
+      if let lane = attachment.consumerLane { attachment.ring.clearLane(.consumers, lane) }
+      if let lane = attachment.producerLane { attachment.ring.clearLane(.producers, lane) }
+      attachment.ring.wakeAll()
+    }
+    return summary
+  }
+
+  /// One slot. Not busy rolls back (writing is voided, leases return), busy rolls forward (writing is published,
+  /// settling is acknowledged, other leases return). Only a restamp by a producer can come between, so it is tried again.
+  private static func repair(
+    _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ isBusy: Bool, _ part: UInt64?, _ summary: inout Summary
+  ) throws {
+    let fields = ring.slot(i)
+    while true {
+      let found = fields.state
+      if found.owner != worker || found.isIn(.free) || found.isIn(.ready) { return }
+      var next: SlotWord
+      var isDeath = false
+      if found.isIn(.writing) {
+        next = isBusy ? SlotWord(found.lap, .ready) : SlotWord(found.lap + 1, .free)
+      } else if found.isIn(.settling), isBusy {
+        next = SlotWord(found.lap + 1, .free)
+      } else if found.isHeld {
+        var aux = SlotAux(raw: fields.aux.relaxed)
+        if let part, aux.skip != part {
+          aux.skip = part
+          fields.aux.set(aux.raw)
+        }
+        isDeath = found.isIn(.leased) && aux.mark == found.deaths + 1
+        next = SlotWord(found.lap, .ready, deaths: found.deaths + (isDeath ? 1 : 0))
+      } else {
+        throw RingCorruption("slot \(i) is in no state that exists")
+      }
+      if fields.word.exchange(found.raw, next.raw) != nil { continue }
+      try Failpoint.recoveredSlot.hit()
+      switch (found.isIn(.writing), next.isIn(.ready)) {
+      case (true, true):
+        summary.published += 1
+        ring.word(Ring.Offset.tail).raise(to: found.lap &* UInt64(ring.shape.capacity) &+ UInt64(i) &+ 1)
+      case (true, false): summary.voided += 1
+      case (false, false): summary.freed += 1
+      case (false, true):
+        summary.redelivered += 1
+        if isDeath {
+          summary.deaths.append(
+            Death(id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), deaths: Int(next.deaths)))
+        }
+      }
+      return
+    }
+  }
+
+  private static func orphanSegments(_ ring: Ring, of worker: WorkerNumber) throws {
+    for s in 0..<(ring.shape.smallCount + ring.shape.largeCount) {
+      let word = ring.segment(s)
+      var found = SegmentWord(raw: word.acquired)
+      while found.isIn(.open), found.owner == worker {
+        guard let other = word.exchange(found.raw, SegmentWord(found.generation, .orphan, count: found.count).raw) else {
+          try Failpoint.recoveredSegment.hit()
+          break
+        }
+        found = SegmentWord(raw: other)
+      }
+    }
+  }
+
+  /// Frees the sealed and orphaned segments that no slot refers to. A segment whose word changes meanwhile is left alone:
+  /// somebody lives who works on it.
+  private static func sweep(_ ring: Ring) {
+    let count = ring.shape.smallCount + ring.shape.largeCount
+    let before = (0..<count).map { ring.segment($0).acquired }
+    var isUsed = [Bool](repeating: false, count: count)
+    for i in 0..<ring.shape.capacity {
+      let fields = ring.slot(i)
+      if fields.state.isIn(.free) { continue }
+      let segment = Int(fields.place.relaxed >> 32)
+      if segment < count { isUsed[segment] = true }
+    }
+    for s in 0..<count where !isUsed[s] {
+      let found = SegmentWord(raw: before[s])
+      if found.isIn(.sealed) || found.isIn(.orphan) { _ = ring.segment(s).exchange(found.raw, found.freed.raw) }
+    }
+  }
+}

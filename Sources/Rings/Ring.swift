@@ -1,0 +1,163 @@
+package import Platform
+
+/// One queue: a line of slots and the memory behind them, shared by the processes that write to a stage and the
+/// processes of that stage. This type is the mapping and its words; `Producer` and `Consumer` are what workers do with
+/// them. Everything in the header but the sizes is a hint that can be rebuilt from the slots.
+package final class Ring: Sendable {
+  package let shape: RingShape
+  let memory: SharedMemory
+
+  package var descriptor: Int32 { memory.descriptor }
+
+  static let magic: UInt64 = 0x3130_676e_6977_6b72
+  static let version: UInt64 = 1
+
+  /// Byte offsets of the header's words. Those that different peers write lie 128 bytes apart, since processors fetch
+  /// lines in pairs.
+  enum Offset {
+    static let magic = 0, version = 8, capacity = 16, messageBytes = 24, producers = 32, consumers = 40, total = 48
+    static let tail = 128, head = 256
+    /// Written by the runner alone: 1 when no more messages will come; how often recovery has put messages back.
+    static let closed = 384, epoch = 392
+    static let freeSmall = 512, freeLarge = 520
+    /// The worker that has waited too often for several slots at once; the others let it go first.
+    static let starving = 640
+    static let lateWakes = 768
+    static let consumerMasks = 1024, producerMasks = 1536
+  }
+
+  /// Makes a ring in memory of its own.
+  package static func create(_ shape: RingShape, name: String) throws(SystemError) -> Ring {
+    let memory = try SharedMemory.create(name: name, count: shape.bytes)
+    let ring = Ring(shape, memory)
+    for (offset, value) in [
+      (Offset.version, version), (Offset.capacity, UInt64(shape.capacity)), (Offset.messageBytes, UInt64(shape.messageBytes)),
+      (Offset.producers, UInt64(shape.producers)), (Offset.consumers, UInt64(shape.consumers)),
+      (Offset.total, UInt64(shape.bytes)), (Offset.freeSmall, UInt64(shape.smallCount)),
+      (Offset.freeLarge, UInt64(shape.largeCount)), (Offset.magic, magic),
+    ] {
+      ring.word(offset).release(value)
+    }
+    return ring
+  }
+
+  /// Maps a ring that another process made. Every size is checked against the mapping and against our own arithmetic.
+  package convenience init(attaching descriptor: Int32) throws {
+    let memory = try SharedMemory.attach(descriptor)
+    func read(_ offset: Int) -> UInt64 { SharedWord(memory.base + offset).acquired }
+    guard memory.count >= 4096, read(Offset.magic) == Self.magic, read(Offset.version) == Self.version else {
+      throw RingCorruption("descriptor \(descriptor) is no ring of this version")
+    }
+    guard
+      let shape = RingShape(
+        capacity: Int(clamping: read(Offset.capacity)), messageBytes: Int(clamping: read(Offset.messageBytes)),
+        producers: Int(clamping: read(Offset.producers)), consumers: Int(clamping: read(Offset.consumers))),
+      shape.bytes == memory.count, Int(clamping: read(Offset.total)) == memory.count
+    else { throw RingCorruption("the sizes in a ring's header do not fit its mapping of \(memory.count) bytes") }
+    self.init(shape, memory)
+  }
+
+  private init(_ shape: RingShape, _ memory: SharedMemory) {
+    self.shape = shape
+    self.memory = memory
+    slots = memory.base + shape.slotsOffset
+    segments = memory.base + shape.segmentsOffset
+  }
+
+  package func unmap() { memory.unmap() }
+
+  // MARK: Words
+
+  private nonisolated(unsafe) let slots: UnsafeMutableRawPointer
+  private nonisolated(unsafe) let segments: UnsafeMutableRawPointer
+
+  /// A word of the header.
+  @inline(__always)
+  func word(_ offset: Int) -> SharedWord { SharedWord(memory.base + offset) }
+
+  /// A slot's word; its fields follow it.
+  @inline(__always)
+  func slot(_ index: Int) -> SlotFields { SlotFields(base: slots + index * RingShape.slotBytes) }
+
+  /// A segment's word.
+  @inline(__always)
+  func segment(_ index: Int) -> SharedWord { SharedWord(segments + index * RingShape.line) }
+
+  /// Where a segment's bytes begin, and how many there are; nil for an index that no rule allows.
+  @inline(__always)
+  func bytes(ofSegment index: Int) -> (base: UnsafeMutableRawPointer, count: Int)? {
+    if index < 0 { return nil }
+    if index < shape.smallCount {
+      return (memory.base + shape.arenaOffset + index * RingShape.smallBytes, RingShape.smallBytes)
+    }
+    let large = index - shape.smallCount
+    if large >= shape.largeCount { return nil }
+    return (memory.base + shape.largeOffset + large * shape.largeBytes, shape.largeBytes)
+  }
+
+  // MARK: The runner's side
+
+  /// No more messages will come. Readers leave when they find nothing more.
+  package func close() {
+    word(Offset.closed).release(1)
+    wakeAll()
+  }
+
+  package var isClosed: Bool { word(Offset.closed).acquired != 0 }
+
+  /// Slots that hold a message, or are about to.
+  package var openSlots: Int { count { !$0.isIn(.free) } }
+  package var readySlots: Int { count { $0.isIn(.ready) } }
+  package var leasedSlots: Int { count { $0.isHeld } }
+  package var isDrained: Bool { openSlots == 0 }
+  /// How often a sleeper was woken by the clock although there was work: a wake-up that somebody forgot.
+  package var lateWakes: Int { Int(clamping: word(Offset.lateWakes).relaxed) }
+
+  private func count(_ matches: (SlotWord) -> Bool) -> Int {
+    var n = 0
+    for i in 0..<shape.capacity where matches(slot(i).state) { n += 1 }
+    return n
+  }
+}
+
+/// The 64 bytes of a slot. The owner named in the word may write the fields; others read them after an acquire of the
+/// word that says ready, leased or settling.
+///
+///     0 word | 8 sequence | 16 segment, offset | 24 generation, length | 32 id | 48 aux | 56 published
+struct SlotFields {
+  let base: UnsafeMutableRawPointer
+
+  @inline(__always) var word: SharedWord { SharedWord(base) }
+  @inline(__always) var state: SlotWord { SlotWord(raw: word.acquired) }
+  /// The position at which the message was published first; a lease that is moved along keeps it.
+  @inline(__always) var sequence: SharedWord { SharedWord(base + 8) }
+  /// The segment's index in the upper half, the payload's offset in it in the lower.
+  @inline(__always) var place: SharedWord { SharedWord(base + 16) }
+  /// The segment's generation in the upper half, the payload's length in the lower.
+  @inline(__always) var extent: SharedWord { SharedWord(base + 24) }
+  @inline(__always) var idHigh: SharedWord { SharedWord(base + 32) }
+  @inline(__always) var idLow: SharedWord { SharedWord(base + 40) }
+  /// `SlotAux`.
+  @inline(__always) var aux: SharedWord { SharedWord(base + 48) }
+  /// `Clock.now` when it was handed over.
+  @inline(__always) var published: SharedWord { SharedWord(base + 56) }
+}
+
+/// errors(8) | mark(8) | skip(48): how often the plugin has failed on the message, whether it is in hand, and how many
+/// of its outputs have gone on in parts.
+///
+/// The mark is deaths + 1 while the plugin works on the message. Recovery counts a death only when the mark says so, and
+/// counting it makes the mark stale, so an interrupted recovery cannot count twice and nobody has to clear it.
+struct SlotAux {
+  var errors: UInt64
+  var mark: UInt64
+  var skip: UInt64
+
+  init(raw: UInt64) {
+    errors = raw >> 56
+    mark = raw >> 48 & 0xff
+    skip = raw & 0xffff_ffff_ffff
+  }
+
+  var raw: UInt64 { min(errors, 255) << 56 | (mark & 0xff) << 48 | skip & 0xffff_ffff_ffff }
+}

@@ -1,0 +1,135 @@
+import Platform
+
+/// Sleeping and waking. Every peer has a lane: a bit in its side's mask and a word to sleep on.
+///
+/// A waiter sets its bit, fences, looks again, and sleeps on the value that its word had before. A waker makes its
+/// change visible, fences, reads the mask, and elects one sleeper by clearing its bit: whichever of the two comes second
+/// in the order of the fences sees the other. Clearing the bit pays for one system call a sleeper, not one a message.
+extension Ring {
+  enum Side { case consumers, producers }
+
+  private func mask(_ side: Side, _ lane: Int) -> (word: SharedWord, bit: UInt64) {
+    let base = side == .consumers ? Offset.consumerMasks : Offset.producerMasks
+    return (word(base + (lane >> 6) * 8), 1 << UInt64(lane & 63))
+  }
+
+  private func lanes(_ side: Side) -> Int { side == .consumers ? shape.consumers : shape.producers }
+
+  private func sleepingPlace(_ side: Side, _ lane: Int) -> UnsafeMutableRawPointer {
+    memory.base + shape.lanesOffset + ((side == .consumers ? 0 : shape.consumers) + lane) * RingShape.line
+  }
+
+  /// Whether anybody sleeps on this side. Exact only behind a fence.
+  @inline(__always)
+  func hasSleepers(_ side: Side) -> Bool {
+    let base = side == .consumers ? Offset.consumerMasks : Offset.producerMasks
+    if lanes(side) <= 64 { return word(base).relaxed != 0 }
+    return (0..<(lanes(side) + 63) / 64).contains { word(base + $0 * 8).relaxed != 0 }
+  }
+
+  /// Sleeps until somebody wakes this lane. `isReady` is asked once more after the bit is set.
+  func park(_ side: Side, _ lane: Int, unless isReady: () -> Bool) throws {
+    let (mask, bit) = mask(side, lane)
+    let place = sleepingPlace(side, lane)
+    let ticket = SharedWord(place).acquired
+    mask.setBits(bit)
+    SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll
+    try Failpoint.waiterMarked.hit()
+    if !isReady() {
+      let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: Int64(clamping: Clock.now) + 1_000_000_000)
+      if late, isReady() { _ = word(Offset.lateWakes).add(1) }
+    }
+    mask.clearBits(bit)
+  }
+
+  /// Wakes one sleeper of a side, if there is one. The caller has made its change visible and has fenced.
+  func wakeOne(_ side: Side) throws {
+    let words = (lanes(side) + 63) / 64
+    // Beginning at another place each time, so that nobody sleeps for ever beside busy neighbours.
+    let start = Int(truncatingIfNeeded: word(Offset.head).relaxed & 0xffff) % max(1, lanes(side))
+    for turn in 0...words {
+      let index = (start / 64 + turn) % max(1, words)
+      var (word, _) = mask(side, index * 64)
+      var bits = word.relaxed
+      while bits != 0 {
+        let later = turn == 0 ? bits & (~0 << UInt64(start & 63)) : bits
+        let candidates = later != 0 ? later : bits
+        let bit = candidates & (~candidates &+ 1)
+        if let found = word.exchange(bits, bits & ~bit) {
+          bits = found
+          continue
+        }
+        try Failpoint.woke.hit()
+        let lane = index * 64 + bit.trailingZeroBitCount
+        guard lane < lanes(side) else {
+          (word, _) = mask(side, index * 64)
+          bits = word.relaxed
+          continue
+        }
+        rouse(side, lane)
+        return
+      }
+    }
+  }
+
+  /// Wakes everybody who sleeps on a side.
+  func wakeAll(_ side: Side) {
+    for lane in 0..<lanes(side) {
+      let (word, bit) = mask(side, lane)
+      if word.relaxed & bit != 0 {
+        word.clearBits(bit)
+        rouse(side, lane)
+      }
+    }
+  }
+
+  /// For recovery and for closing: a dead waker may have cleared a bit and not have called, so every lane is called.
+  func wakeAll() {
+    SharedWord.fence()
+    for side in [Side.consumers, .producers] {
+      for lane in 0..<lanes(side) {
+        let (word, bit) = mask(side, lane)
+        word.clearBits(bit)
+        rouse(side, lane)
+      }
+    }
+  }
+
+  /// Forgets that a dead worker sleeps.
+  func clearLane(_ side: Side, _ lane: Int) {
+    guard 0..<lanes(side) ~= lane else { return }
+    let (word, bit) = mask(side, lane)
+    word.clearBits(bit)
+  }
+
+  private func rouse(_ side: Side, _ lane: Int) {
+    let place = sleepingPlace(side, lane)
+    _ = SharedWord(place).add(1)
+    Futex.wake(place)
+  }
+}
+
+/// How long to spin before sleeping. A wake-up costs some 25 microseconds on the other core, so a wait that tends to be
+/// shorter is spun away; one that tends to be longer would only keep the core from whoever is waited for.
+struct SpinBudget {
+  private var nanoseconds: UInt64 = 20_000
+
+  /// - Returns: whether it became ready
+  mutating func spin(until isReady: () -> Bool) -> Bool {
+    let start = Clock.now
+    while true {
+      for _ in 0..<32 {
+        if isReady() { return true }
+        Processor.pause()
+      }
+      let spent = Clock.now &- start
+      if spent > nanoseconds { return false }
+      if spent > 2_000 { Processor.yield() }
+    }
+  }
+
+  /// Learns from how long a wait took in the end, spun or slept.
+  mutating func learn(_ waited: UInt64) {
+    nanoseconds = waited < 80_000 ? min(40_000, nanoseconds * 2) : max(1_000, nanoseconds / 2)
+  }
+}

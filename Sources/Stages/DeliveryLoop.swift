@@ -1,0 +1,141 @@
+import PluginKit
+import Platform
+import Rings
+
+/// Feeds a sink that has many deliveries under way. Each message is settled for itself as its outcome comes in; outcomes
+/// that come together are settled together.
+enum DeliveryLoop {
+  static func run<S: DeliverySink>(_ type: S.Type, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    var sink = try S(worker.given, worker.context)
+    let bell = try InputBell(handoff)
+    guard let never = EventDescriptor() else { throw SystemError("eventfd", "") }
+    worker.ready()
+    var underWay = UnderWay(most: max(1, sink.concurrency))
+
+    while true {
+      try fill(&underWay, &sink, worker)
+      if underWay.isEmpty {
+        if handoff.pendingCalls > 0 {
+          try handoff.commit()
+        } else if underWay.next == nil, try handoff.waitForInput() == .closed {
+          break
+        }
+        continue
+      }
+      // With room for more, a message is news too; a full house only waits for answers.
+      let listens = underWay.wantsMore && !handoff.isInputClosed
+      if listens { bell.arm(handoff) }
+      let outcomes = try handoff.waitingForInput {
+        try sink.advance(wake: listens ? bell.descriptor : never.descriptor)
+      }
+      bell.clear()
+      for outcome in outcomes { try settle(outcome, &underWay, &sink, worker) }
+      if handoff.pendingCalls > 0 { try handoff.commit() }
+      underWay.noteProgress(worker.cell)
+    }
+    try sink.close()
+  }
+
+  /// Begins as many deliveries as may be under way. A message that a worker died with goes alone.
+  private static func fill<S: DeliverySink>(_ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker) throws {
+    while underWay.count < underWay.most {
+      var leases: [Lease] = []
+      if let waiting = underWay.next {
+        guard underWay.isEmpty else { return }
+        underWay.next = nil
+        leases = [waiting]
+      } else if underWay.isExclusive {
+        return
+      } else if try worker.handoff.claim(atMost: 1, into: &leases) == 0 {
+        return
+      }
+      for lease in leases {
+        if worker.policy.isPoison(lease.deaths) {
+          worker.handoff.begin(lease)
+          try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
+        } else if lease.isAlone, !underWay.isEmpty {
+          underWay.next = lease
+          return
+        } else {
+          try begin(lease, &underWay, &sink, worker)
+        }
+      }
+    }
+  }
+
+  private static func begin<S: DeliverySink>(_ lease: Lease, _ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker) throws {
+    worker.handoff.markInHand(lease)
+    let token = underWay.add(lease)
+    underWay.noteProgress(worker.cell)
+    try sink.begin(Delivery(token: token, message: Message(lease)))
+  }
+
+  private static func settle<S: DeliverySink>(
+    _ outcome: Outcome, _ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker
+  ) throws {
+    guard let lease = underWay.remove(outcome.token) else {
+      throw WorkerFailure(.pluginProtocol, "the plugin reported the outcome of a delivery that is not under way")
+    }
+    for _ in 0..<outcome.retries { worker.handoff.countRetry() }
+    switch outcome.result {
+    case .delivered:
+      worker.handoff.begin(lease)
+      worker.handoff.end(.done)
+    case .failed(let error):
+      let errors = worker.handoff.recordError(lease)
+      if worker.policy.retries(afterErrors: errors, MessageFailure(error)) {
+        worker.handoff.countRetry()
+        return try begin(lease, &underWay, &sink, worker)
+      }
+      worker.handoff.begin(lease)
+      try worker.giveUp(lease, error: error, errors: errors)
+    }
+  }
+}
+
+/// The deliveries that have begun and have no outcome yet.
+private struct UnderWay {
+  let most: Int
+  private var leases: [Int: Lease] = [:]
+  private var order: [Int] = []
+  private var nextToken = 0
+  private var oldest = -1
+  /// Claimed, but to be delivered alone, once everything else has its outcome.
+  var next: Lease?
+
+  init(most: Int) { self.most = most }
+
+  var isEmpty: Bool { leases.isEmpty }
+  var count: Int { leases.count }
+  /// Whether the only delivery under way is one that goes alone.
+  var isExclusive: Bool { leases.count == 1 && leases.values.contains(where: \.isAlone) }
+  var wantsMore: Bool { count < most && next == nil && !isExclusive }
+
+  mutating func add(_ lease: Lease) -> Int {
+    nextToken += 1
+    leases[nextToken] = lease
+    order.append(nextToken)
+    return nextToken
+  }
+
+  mutating func remove(_ token: Int) -> Lease? { leases.removeValue(forKey: token) }
+
+  /// Keeps the call counter odd while anything is under way, and moves it whenever the oldest delivery is another one: so
+  /// the stage's `timeout` is how long one delivery may take, as everywhere.
+  mutating func noteProgress(_ cell: CommitCell) {
+    var first = 0
+    while first < order.count, leases[order[first]] == nil { first += 1 }
+    order.removeFirst(first)
+    let now = order.first ?? -1
+    if now == oldest { return }
+    oldest = now
+    let isOdd = cell.calls & 1 == 1
+    if now < 0 {
+      if isOdd { cell.callChanged() }
+    } else {
+      cell.callChanged()
+      if isOdd { cell.callChanged() }
+    }
+  }
+}

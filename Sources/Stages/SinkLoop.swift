@@ -1,0 +1,81 @@
+import Plans
+import PluginKit
+import Rings
+
+/// Feeds a sink. What it has taken is settled after its flush, together with the length it has reached, in one instant.
+enum SinkLoop {
+  static func run<S: Sink>(_ type: S.Type, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    var sink = try S(worker.given, worker.context)
+    let record = worker.cell.record
+    try sink.resume(atLength: worker.cell.hasCommitted ? record.committedLength : nil)
+    worker.ready()
+    var pace = BatchPace(most: min(1024, worker.mostClaimed))
+    var leases: [Lease] = []
+
+    func handOver(isFull: Bool) throws {
+      try handoff.commit(committedLength: try sink.flush())
+      pace.handedOver(isFull: isFull)
+    }
+
+    // The length at the start is committed before anything is written: a worker that dies during its very first flush
+    // leaves its successor a length to go back to.
+    try handoff.commit(committedLength: try sink.flush())
+
+    while true {
+      leases.removeAll(keepingCapacity: true)
+      if try handoff.claim(atMost: 1, into: &leases) == 0 {
+        if handoff.pendingCalls > 0 {
+          try handOver(isFull: false)
+        } else if try handoff.waitForInput() == .closed {
+          break
+        }
+        continue
+      }
+      for lease in leases {
+        if lease.isAlone, handoff.pendingCalls > 0 { try handOver(isFull: false) }
+        do {
+          try take(lease, &sink, worker)
+        } catch let end as MessageGivenUp {
+          // What was taken before it is in the sink's buffer and belongs where it was going.
+          try handOver(isFull: false)
+          throw end
+        }
+      }
+      if pace.callEnded() || leases.contains(where: \.isAlone) { try handOver(isFull: true) }
+    }
+    try sink.close()
+  }
+
+  private static func take<S: Sink>(_ lease: Lease, _ sink: inout S, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    handoff.begin(lease)
+    if worker.policy.isPoison(lease.deaths) {
+      return try giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors, worker)
+    }
+    while true {
+      do {
+        try sink.write(Message(lease))
+        return handoff.end(.done)
+      } catch let failure as WorkerFailure {
+        handoff.abandon()
+        throw failure
+      } catch {
+        let errors = handoff.recordError(lease)
+        guard worker.policy.retries(afterErrors: errors, error) else {
+          return try giveUp(lease, error: "\(error)", errors: errors, worker)
+        }
+        handoff.countRetry()
+      }
+    }
+  }
+
+  private static func giveUp(_ lease: Lease, error: String, errors: Int, _ worker: Worker) throws {
+    switch worker.policy.then {
+    case .drop: try worker.giveUp(lease, error: error, errors: errors)
+    case .stop:
+      worker.handoff.abandon()
+      throw MessageGivenUp(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import PluginKit
+import Platform
+import Plans
+import Rings
+
+/// Makes messages until the source ends or the run is drained, and hands them over with the source's position: both
+/// move in one instant, so a source that dies is started again exactly behind what its readers have.
+enum SourceLoop {
+  static func run<S: Source>(_ type: S.Type, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    let record = worker.cell.record
+    var source = try S(worker.given, worker.context)
+    if worker.cell.hasCommitted { try source.resume(at: Position(record.position)) }
+    worker.ready()
+    // A source that died between its last commit and its exit has nothing more to say.
+    if record.ended { return }
+    worker.control.waitForGo()
+
+    let out = StageOutput(handoff)
+    var pace = BatchPace(most: 256)
+    var position: Position?
+
+    func handOver(ended: Bool = false, isFull: Bool) throws {
+      if handoff.pendingCalls > 0 || ended { try handoff.commit(ended: ended) }
+      pace.handedOver(isFull: isFull)
+      if let reached = position {
+        position = nil
+        try source.committed(reached)
+      }
+    }
+
+    while true {
+      if worker.control.isStopping {
+        try source.stop()
+        break
+      }
+      handoff.begin(nil)
+      let step: SourceStep
+      do {
+        step = try source.next(out)
+      } catch let failure as MessageFailure {
+        try giveUp(failure, worker)
+        continue
+      }
+      switch step {
+      case .emitted(let next), .moved(let next):
+        handoff.end(.source(position: next.words))
+        position = next
+        if pace.callEnded() || handoff.isHeavy { try handOver(isFull: true) }
+      case .wait(let readable, let until):
+        handoff.abandon()
+        if handoff.pendingCalls > 0 {
+          try handOver(isFull: false)
+        } else {
+          handoff.waitingForInput {
+            var interests = [Descriptors.Interest.readable(worker.control.stopDescriptor)]
+            if let readable { interests.append(.readable(readable)) }
+            _ = Descriptors.wait(interests, until: until)
+          }
+        }
+      case .end:
+        handoff.abandon()
+        try handOver(ended: true, isFull: false)
+        try source.close()
+        return
+      }
+    }
+    try handOver(ended: true, isFull: false)
+    try source.close()
+  }
+
+  /// A message that the source could not make, and has moved past.
+  private static func giveUp(_ failure: MessageFailure, _ worker: Worker) throws {
+    worker.handoff.abandon()
+    worker.handoff.countError()
+    switch worker.policy.then {
+    case .drop:
+      worker.handoff.begin(nil)
+      worker.handoff.end(.dropped)
+      worker.control.send(.messageDropped(id: "", error: failure.description, errors: 1, deaths: 0))
+    case .stop:
+      try worker.handoff.commit()
+      throw MessageGivenUp(id: "", error: failure.description, errors: 1, deaths: 0)
+    }
+  }
+}
+
+extension Position {
+  init(_ words: (UInt64, UInt64, UInt64, UInt64)) { self.init(words.0, words.1, words.2, words.3) }
+}

@@ -1,0 +1,33 @@
+import PluginKit
+import Rings
+
+/// Puts what a plugin emits into the hand-off.
+final class StageOutput: Emitter {
+  private let handoff: Handoff
+
+  init(_ handoff: Handoff) { self.handoff = handoff }
+
+  func emit(_ payload: UnsafeRawBufferPointer) throws {
+    do { try handoff.emit(payload, id: nil) } catch let error as RingError { throw error.asMessageFailure }
+  }
+
+  func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
+    do { return try handoff.reserve(length) } catch let error as RingError { throw error.asMessageFailure }
+  }
+
+  func emitReserved(_ length: Int) throws {
+    do { try handoff.emitReserved(length: length, id: nil) } catch let error as RingError { throw error.asMessageFailure }
+  }
+}
+
+extension RingError {
+  /// What the ring refuses is the message's failure: it is as large the next time.
+  fileprivate var asMessageFailure: MessageFailure { MessageFailure("\(self)", isPermanent: true) }
+}
+
+extension Message {
+  init(_ lease: Lease) {
+    self.init(
+      payload: lease.payload, id: MessageIdentity(high: lease.id.high, low: lease.id.low), attempts: lease.errors + lease.deaths)
+  }
+}

@@ -1,0 +1,67 @@
+import PluginKit
+import Rings
+
+/// Claims one message at a time and calls the plugin; hands over what is done when the batch is full, when nothing can
+/// be claimed, or when time says so. Messages are claimed one by one although they are handed over together: a message
+/// that is worked on for long holds back none that nobody has begun.
+enum TransformLoop {
+  static func run<T: Transform>(_ type: T.Type, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    var transform = try T(worker.given, worker.context)
+    worker.ready()
+    let out = StageOutput(handoff)
+    var pace = BatchPace(most: min(256, worker.mostClaimed))
+    var leases: [Lease] = []
+
+    while true {
+      leases.removeAll(keepingCapacity: true)
+      if try handoff.claim(atMost: 1, into: &leases) == 0 {
+        if handoff.pendingCalls > 0 {
+          try handoff.commit()
+          pace.handedOver(isFull: false)
+        } else if try handoff.waitForInput() == .closed {
+          break
+        }
+        continue
+      }
+      for lease in leases {
+        // What may kill the worker must not take finished work with it.
+        if lease.isAlone { try handoff.commit() }
+        try process(lease, &transform, out, worker)
+      }
+      if pace.callEnded() || handoff.isHeavy || leases.contains(where: \.isAlone) {
+        try handoff.commit()
+        pace.handedOver(isFull: true)
+      }
+    }
+    try transform.close()
+  }
+
+  private static func process<T: Transform>(_ lease: Lease, _ transform: inout T, _ out: StageOutput, _ worker: Worker) throws {
+    let handoff = worker.handoff
+    if worker.policy.isPoison(lease.deaths) {
+      handoff.begin(lease)
+      return try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
+    }
+    while true {
+      handoff.begin(lease)
+      do {
+        try transform.process(Message(lease), out)
+        return handoff.end(.done)
+      } catch let failure as WorkerFailure {
+        handoff.abandon()
+        throw failure
+      } catch let corruption as RingCorruption {
+        throw corruption
+      } catch {
+        handoff.abandon()
+        let errors = handoff.recordError(lease)
+        guard worker.policy.retries(afterErrors: errors, error) else {
+          handoff.begin(lease)
+          return try worker.giveUp(lease, error: "\(error)", errors: errors)
+        }
+        handoff.countRetry()
+      }
+    }
+  }
+}

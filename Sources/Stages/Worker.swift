@@ -1,0 +1,108 @@
+package import PluginKit
+import Plans
+import Platform
+import Rings
+import Specs
+
+/// Runs a worker process to its end.
+///
+/// - Parameters:
+///   - arguments: `ringway __worker STAGE PROCESS RUNNER`; only the runner's process number is read here, the rest names
+///     the process in `ps`
+///   - plugins: every plugin that this program has
+package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
+  guard arguments.count >= 5, let runner = Int32(arguments[4]) else {
+    CurrentProcess.exit(ExitCode.usage.rawValue)
+  }
+  guard CurrentProcess.dieWithParent(runner) else { CurrentProcess.exit(ExitCode.stopped.rawValue) }
+  let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
+  do {
+    guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
+      throw WorkerFailure(.invariantBroken, "the work order cannot be read")
+    }
+    guard let plugin = plugins.first(where: { $0.spec.name == order.plugin }) else {
+      throw WorkerFailure(.pluginProtocol, "there is no plugin \"\(order.plugin)\" in this program")
+    }
+    let worker = try Worker(order, spec: plugin.spec, control: control)
+    switch plugin {
+    case .source(let type): try SourceLoop.run(type, worker)
+    case .transform(let type): try TransformLoop.run(type, worker)
+    case .sink(let type): try SinkLoop.run(type, worker)
+    case .delivery(let type): try DeliveryLoop.run(type, worker)
+    }
+    CurrentProcess.exit(ExitCode.success.rawValue)
+  } catch let end as MessageGivenUp {
+    control.send(.messageFailed(id: end.id, error: end.error, errors: end.errors, deaths: end.deaths))
+    CurrentProcess.exit(ExitCode.messageFailed.rawValue)
+  } catch let failure as WorkerFailure {
+    control.send(.failed(code: failure.code, text: failure.description))
+    CurrentProcess.exit(failure.code.rawValue)
+  } catch let corruption as RingCorruption {
+    control.send(.failed(code: .invariantBroken, text: "\(corruption)"))
+    CurrentProcess.exit(ExitCode.invariantBroken.rawValue)
+  } catch {
+    // Nothing that a plugin or we foresaw: it counts as a crash, and the last words go to the log.
+    try? Descriptors.writeAll(2, "\(error)\n")
+    CurrentProcess.exit(1)
+  }
+}
+
+/// What every loop needs: the hand-off, the policy and the plugin's surroundings.
+struct Worker {
+  let handoff: Handoff
+  let cell: CommitCell
+  let policy: MessagePolicy
+  let given: Given
+  let context: Context
+  let control: ControlLine
+  /// How many messages may be claimed and not yet handed over: half a fair share, so that a line of leases never
+  /// fills the queue.
+  let mostClaimed: Int
+
+  init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
+    let decoded = spec.decode(order.settings, directory: order.directory, place: .none, path: "with")
+    guard let given = decoded.given else {
+      throw WorkerFailure(.invalidPipeline, decoded.diagnostics.map(\.message).joined(separator: "; "))
+    }
+    self.given = given
+    self.control = control
+    context = Context(
+      stage: order.stage, process: order.process, sockets: order.sockets.compactMap(Int32.init(exactly:)),
+      standardOutput: order.standardOutput.flatMap(Int32.init(exactly:)))
+    do {
+      func attach(_ attachment: WorkOrder.Attachment) throws -> (ring: Ring, lane: Int) {
+        (try Ring(attaching: Int32(clamping: attachment.descriptor)), attachment.lane)
+      }
+      cell = try CellBlock(attaching: Int32(clamping: order.cells)).cell(order.process)
+      let input = try order.input.map(attach)
+      handoff = Handoff(
+        worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
+        stageHash: MessageID.hash(order.stage))
+      mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
+    } catch let error as SystemError {
+      throw WorkerFailure(.system, "\(error)")
+    }
+    policy = MessagePolicy(retries: order.retries, deaths: order.deaths, then: order.then)
+  }
+
+  /// Told after the plugin has been opened: the runner lets the sources go when every stage is ready.
+  func ready() {
+    cell.markReady()
+    control.send(.ready)
+  }
+
+  /// Gives up a message: it is dropped and counted, or it stops the run and stays in its queue.
+  ///
+  /// - Throws: `MessageGivenUp` when the policy says stop. What was done before this message is handed over first.
+  func giveUp(_ lease: Lease, error: String, errors: Int) throws {
+    switch policy.then {
+    case .drop:
+      handoff.end(.dropped)
+      control.send(.messageDropped(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths))
+    case .stop:
+      handoff.abandon()
+      try handoff.commit()
+      throw MessageGivenUp(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths)
+    }
+  }
+}
