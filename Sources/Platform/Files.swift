@@ -1,0 +1,114 @@
+import CLinux
+import Glibc
+
+/// Files by path and by descriptor.
+package enum Files {
+  /// A small file as text, or nil.
+  package static func text(_ path: String) -> String? {
+    guard let bytes = try? readAll(path, limit: 1 << 20) else { return nil }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// - Parameter limit: a larger file is `EFBIG`
+  package static func readAll(_ path: String, limit: Int) throws(SystemError) -> [UInt8] {
+    let fd = try open(path, O_RDONLY)
+    defer { close(fd) }
+    do throws(SystemError) {
+      return try Descriptors.readAll(fd, limit: limit)
+    } catch {
+      throw SystemError("read", path, errno: error.errno)
+    }
+  }
+
+  /// Opens close-on-exec; new files are for their owner alone unless `mode` says more.
+  package static func open(_ path: String, _ flags: Int32, mode: UInt32 = 0o600) throws(SystemError) -> Int32 {
+    while true {
+      let fd = linux_open(path, flags, mode)
+      if fd >= 0 { return fd }
+      if errno != EINTR { throw SystemError("open", path) }
+    }
+  }
+
+  package static func openForReading(_ path: String) throws(SystemError) -> Int32 { try open(path, O_RDONLY) }
+
+  /// For writing, made when it is not there.
+  package static func openForWriting(_ path: String) throws(SystemError) -> Int32 { try open(path, O_WRONLY | O_CREAT) }
+
+  /// Writes a file whole or not at all: into a new one beside it, which then takes its name (rename(2)).
+  package static func replace(_ path: String, with text: String) throws(SystemError) {
+    let temporary = path + ".tmp\(getpid())"
+    let fd = try open(temporary, O_WRONLY | O_CREAT | O_EXCL)
+    do throws(SystemError) {
+      try Descriptors.writeAll(fd, text)
+      close(fd)
+      if rename(temporary, path) != 0 { throw SystemError("rename", path) }
+    } catch {
+      close(fd)
+      unlink(temporary)
+      throw SystemError(error.call, path, errno: error.errno)
+    }
+  }
+
+  /// What stat(2) says of a file.
+  package struct Status: Sendable, Equatable {
+    package enum Kind: Sendable { case file, directory, other }
+    package var kind: Kind
+    package var size: Int
+    package var device: UInt64
+    package var inode: UInt64
+  }
+
+  package static func status(_ path: String) -> Status? {
+    var info = stat()
+    return stat(path, &info) == 0 ? Status(info) : nil
+  }
+
+  package static func status(of descriptor: Int32) throws(SystemError) -> Status {
+    var info = stat()
+    if fstat(descriptor, &info) != 0 { throw SystemError("fstat", "descriptor \(descriptor)") }
+    return Status(info)
+  }
+
+  package static func truncate(_ descriptor: Int32, to length: Int) throws(SystemError) {
+    if ftruncate(descriptor, length) != 0 { throw SystemError("ftruncate", "descriptor \(descriptor)") }
+  }
+
+  package static func seek(_ descriptor: Int32, to offset: Int) throws(SystemError) {
+    if lseek(descriptor, offset, SEEK_SET) < 0 { throw SystemError("lseek", "descriptor \(descriptor)") }
+  }
+
+  /// The names that a glob(7) pattern matches, sorted bytewise; a name without wildcards matches itself when it exists.
+  package static func glob(_ pattern: String) -> [String] {
+    var found = glob_t()
+    defer { globfree(&found) }
+    guard Glibc.glob(pattern, GLOB_NOSORT, nil, &found) == 0 else { return [] }
+    let names = (0..<Int(clamping: found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
+    return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+  }
+
+  /// The path without links, `.` and `..` (realpath(3)); nil when something of it does not exist.
+  package static func canonical(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
+  package static var currentDirectory: String {
+    guard let path = getcwd(nil, 0) else { return "/" }
+    defer { free(path) }
+    return String(cString: path)
+  }
+}
+
+extension Files.Status {
+  init(_ info: stat) {
+    switch info.st_mode & S_IFMT {
+    case S_IFREG: kind = .file
+    case S_IFDIR: kind = .directory
+    default: kind = .other
+    }
+    size = info.st_size
+    device = UInt64(info.st_dev)
+    inode = UInt64(info.st_ino)
+  }
+}

@@ -1,0 +1,123 @@
+import CLinux
+import Glibc
+
+/// A child process, held by a pidfd so that its number cannot be another's by the time it is used (pidfd_open(2)).
+package struct ChildProcess: Sendable {
+  package let pid: Int32
+  /// Readable once the process has ended.
+  package let pidfd: Int32
+
+  /// How a child ended.
+  package enum End: Sendable, Equatable {
+    case exited(Int32)
+    case signalled(Int32)
+
+    /// `exit status 1`, `signal 9 (Killed)`
+    package var description: String {
+      switch self {
+      case .exited(let status): "exit status \(status)"
+      case .signalled(let signal): "signal \(signal)" + (strsignal(signal).map { " (\(String(cString: $0)))" } ?? "")
+      }
+    }
+  }
+
+  /// What a child is started with.
+  package struct Order {
+    package var arguments: [String]
+    /// `NAME=value`
+    package var environment: [String]
+    package var directory: String?
+    /// The child's descriptors 0, 1, 2, ... in this order; it has no others.
+    package var descriptors: [Int32]
+
+    package init(arguments: [String], environment: [String], directory: String?, descriptors: [Int32]) {
+      self.arguments = arguments
+      self.environment = environment
+      self.directory = directory
+      self.descriptors = descriptors
+    }
+  }
+
+  /// Starts this very program again, in a process group of its own, with no signal blocked or ignored. Call it from the
+  /// main thread only: the child's parent-death signal belongs to the thread that spawned it (prctl(2)).
+  package static func spawnSelf(_ order: Order) throws(SystemError) -> ChildProcess {
+    let name = order.arguments.dropFirst().joined(separator: " ")
+    // Every source lies above every target, so that no dup2 overwrites what a later one needs.
+    let above = Int32(clamping: order.descriptors.count)
+    var copies: [Int32] = []
+    defer { for fd in copies { close(fd) } }
+    var sources: [Int32] = []
+    for fd in order.descriptors {
+      if fd >= above {
+        sources.append(fd)
+      } else {
+        let copy = linux_fcntl(fd, F_DUPFD_CLOEXEC, Int(above))
+        if copy < 0 { throw SystemError("fcntl", name) }
+        copies.append(copy)
+        sources.append(copy)
+      }
+    }
+    var actions = posix_spawn_file_actions_t()
+    var attributes = posix_spawnattr_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawnattr_init(&attributes)
+    defer {
+      posix_spawn_file_actions_destroy(&actions)
+      posix_spawnattr_destroy(&attributes)
+    }
+    for (target, source) in sources.enumerated() { posix_spawn_file_actions_adddup2(&actions, source, Int32(clamping: target)) }
+    _ = linux_close_from(&actions, above)
+    if let directory = order.directory { _ = linux_change_directory(&actions, directory) }
+    var none = sigset_t()
+    var all = sigset_t()
+    sigemptyset(&none)
+    sigfillset(&all)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setsigdefault(&attributes, &all)
+    posix_spawnattr_setpgroup(&attributes, 0)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+    var pid: Int32 = 0
+    let failed = withCStrings(order.arguments) { arguments in
+      withCStrings(order.environment) { environment in
+        posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, arguments, environment)
+      }
+    }
+    if failed != 0 { throw SystemError("posix_spawn", order.directory.map { "\(name) in \($0)" } ?? name, errno: failed) }
+    let pidfd = linux_pidfd_open(pid)
+    if pidfd < 0 {
+      let error = SystemError("pidfd_open", name)
+      kill(pid, SIGKILL)
+      var status: Int32 = 0
+      waitpid(pid, &status, 0)
+      throw error
+    }
+    return ChildProcess(pid: pid, pidfd: pidfd)
+  }
+
+  /// Ends the child and everything it started in its group, at once.
+  package func killGroup() {
+    _ = linux_pidfd_kill(pidfd, SIGKILL)
+    kill(-pid, SIGKILL)
+  }
+
+  /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed with it.
+  package func reap() throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
+    var code: Int32 = 0
+    var status: Int32 = 0
+    var cpu: Int64 = 0
+    var peak: Int64 = 0
+    let reaped = linux_reap(pidfd, &code, &status, &cpu, &peak)
+    if reaped < 0 { throw SystemError("waitid", "process \(pid)") }
+    if reaped == 0 { return nil }
+    kill(-pid, SIGKILL)
+    close(pidfd)
+    return (code == CLD_EXITED ? .exited(status) : .signalled(status), cpu, peak)
+  }
+}
+
+private func withCStrings<T>(_ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> T) -> T {
+  var copies: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
+  copies.append(nil)
+  defer { for copy in copies { free(copy) } }
+  return body(&copies)
+}

@@ -1,0 +1,44 @@
+import CLinux
+import Glibc
+
+/// Signals as something to poll for (signalfd(2)).
+package struct SignalDescriptor: Sendable {
+  package enum Signal: Sendable { case interrupt, terminate, hangUp }
+
+  /// Readable when a signal has come.
+  package let descriptor: Int32
+
+  /// Takes SIGINT and SIGTERM, even where they were inherited as ignored (a shell does so for what runs in the
+  /// background), and SIGHUP unless it was (nohup(1)). SIGPIPE is ignored: writing to a closed pipe is an error like others.
+  package static func take() throws(SystemError) -> SignalDescriptor {
+    signal(SIGPIPE, SIG_IGN)
+    var set = sigset_t()
+    sigemptyset(&set)
+    for number in [SIGINT, SIGTERM] {
+      signal(number, SIG_DFL)
+      sigaddset(&set, number)
+    }
+    var hangUp = sigaction()
+    sigaction(SIGHUP, nil, &hangUp)
+    if unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self) != 1 { sigaddset(&set, SIGHUP) }
+    sigprocmask(SIG_BLOCK, &set, nil)
+    let fd = linux_signalfd(-1, &set)
+    if fd < 0 { throw SystemError("signalfd", "") }
+    return SignalDescriptor(descriptor: fd)
+  }
+
+  /// The signals that have come since the last call.
+  package func read() -> [Signal] {
+    var all: [Signal] = []
+    // struct signalfd_siginfo: 128 bytes, the signal's number in the first four.
+    var info = [UInt32](repeating: 0, count: 32)
+    while Glibc.read(descriptor, &info, 128) == 128 {
+      switch Int32(clamping: info[0]) {
+      case SIGINT: all.append(.interrupt)
+      case SIGHUP: all.append(.hangUp)
+      default: all.append(.terminate)
+      }
+    }
+    return all
+  }
+}

@@ -1,0 +1,58 @@
+/// Cuts what a worker writes into lines: bounded in length, and in number when it floods.
+struct LineSplitter {
+  static let longest = 4096
+  static let mostPerSecond = 500
+
+  private var partial: [UInt8] = []
+  private var second: Int64 = 0
+  private var inSecond = 0
+  private(set) var suppressed = 0
+  /// The last lines, for saying what a worker wrote before it died.
+  private(set) var lastLines: [String] = []
+
+  /// - Parameter second: any clock's second, to count the lines in it
+  mutating func take(_ bytes: UnsafeRawBufferPointer, second now: Int64, _ line: (String) -> Void) {
+    for byte in bytes {
+      if byte == UInt8(ascii: "\n") {
+        flush(now, line)
+      } else {
+        partial.append(byte)
+        if partial.count >= Self.longest { flush(now, line) }
+      }
+    }
+  }
+
+  mutating func finish(second now: Int64, _ line: (String) -> Void) {
+    if !partial.isEmpty { flush(now, line) }
+    reportSuppressed(line)
+  }
+
+  private mutating func flush(_ now: Int64, _ line: (String) -> Void) {
+    if partial.last == UInt8(ascii: "\r") { partial.removeLast() }
+    let text = Self.printable(partial)
+    partial.removeAll(keepingCapacity: true)
+    lastLines.append(text)
+    if lastLines.count > 5 { lastLines.removeFirst() }
+    if now != second {
+      second = now
+      inSecond = 0
+      reportSuppressed(line)
+    }
+    inSecond += 1
+    if inSecond > Self.mostPerSecond { suppressed += 1 } else { line(text) }
+  }
+
+  private mutating func reportSuppressed(_ line: (String) -> Void) {
+    if suppressed > 0 { line("… \(suppressed) more lines (only \(Self.mostPerSecond) a second are shown)") }
+    suppressed = 0
+  }
+
+  /// A worker's bytes must not play with the terminal.
+  private static func printable(_ bytes: [UInt8]) -> String {
+    var out = String.UnicodeScalarView()
+    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+      out.append(scalar.value < 0x20 && scalar != "\t" || scalar.value == 0x7f ? "\u{fffd}" : scalar)
+    }
+    return String(out)
+  }
+}

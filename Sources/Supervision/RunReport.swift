@@ -1,0 +1,110 @@
+package import Specs
+
+/// What happened in a run: what the table, `--report` and the exit code are made of.
+package struct RunReport: Sendable {
+  package struct StageReport: Sendable {
+    package var name: String
+    package var plugin: String
+    package var kind: PluginSpec.Kind
+    package var processes: Int
+    package var received = 0
+    package var emitted = 0
+    package var errors = 0
+    package var retries = 0
+    package var dropped = 0
+    package var restarts = 0
+    /// Fractions of the time that its processes were there; together 1.
+    package var busy = 0.0
+    package var waitingInput = 0.0
+    package var waitingRoom = 0.0
+    /// Milliseconds from being handed to this stage to being handed on.
+    package var p50 = 0.0
+    package var p99 = 0.0
+    package var longest = 0.0
+    /// Messages in its queue, and how many it takes; nil for a source.
+    package var queued: Int?
+    package var capacity: Int?
+  }
+
+  /// What went into a stage's ring and what became of it.
+  package struct LedgerLine: Sendable, Equatable {
+    package var stage: String
+    package var entered: Int
+    package var left: Int
+    package var dropped: Int
+    package var handedOn: Int
+
+    package var balances: Bool { entered == handedOn + dropped + left }
+
+    /// `detect: 1000 in = 998 out + 0 dropped + 2 left`
+    package var text: String {
+      "\(stage): \(entered) in \(balances ? "=" : "≠") \(handedOn) out + \(dropped) dropped + \(left) left"
+    }
+  }
+
+  package var pipeline: String
+  package var outcome: String
+  package var code: ExitCode
+  /// Why the run ended, when it did not end by itself.
+  package var cause: String
+  package var seconds: Double
+  package var stages: [StageReport]
+  package var ledger: [LedgerLine]
+  package var bottleneck: Bottleneck?
+
+  package var json: JSON {
+    func rounded(_ value: Double, _ digits: Double) -> JSON { .number((value * digits).rounded() / digits) }
+    return [
+      "pipeline": .string(pipeline), "outcome": .string(outcome), "exit_code": .integer(Int(code.rawValue)),
+      "cause": cause.isEmpty ? .null : .string(cause), "seconds": rounded(seconds, 1000),
+      "bottleneck": bottleneck.map { .string($0.stage) } ?? .null,
+      "bottleneck_sentence": bottleneck.map { .string($0.sentence) } ?? .null,
+      "stages": .object(stages.map { stage in
+        (
+          stage.name,
+          [
+            "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
+            "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
+            "dead_letters": 0, "dropped": .integer(stage.dropped), "restarts": .integer(stage.restarts),
+            "busy": rounded(stage.busy, 10_000), "waiting_input": rounded(stage.waitingInput, 10_000),
+            "waiting_room": rounded(stage.waitingRoom, 10_000),
+            "latency_ms": ["p50": rounded(stage.p50, 1000), "p99": rounded(stage.p99, 1000), "max": rounded(stage.longest, 1000)],
+          ]
+        )
+      }),
+      "ledger": .object(ledger.map { line in
+        (
+          line.stage,
+          [
+            "in": .integer(line.entered), "out": .integer(line.handedOn), "dropped": .integer(line.dropped),
+            "left": .integer(line.left), "balances": .boolean(line.balances),
+          ]
+        )
+      }),
+    ]
+  }
+}
+
+/// The stage that sets the pace, and the sentence that says why.
+package struct Bottleneck: Sendable, Equatable {
+  package var stage: String
+  package var sentence: String
+
+  /// The busiest stage limits the run. Its neighbours bear witness: those before it wait for room, those after it for
+  /// input. Nil when no stage was busy enough to be called a limit.
+  package static func find(in stages: [RunReport.StageReport], writers: [[Int]], readers: [[Int]]) -> Bottleneck? {
+    guard let index = stages.indices.max(by: { stages[$0].busy < stages[$1].busy }), stages[index].busy >= 0.2 else { return nil }
+    let stage = stages[index]
+    func percent(_ value: Double) -> String { Quantity.fixed(value * 100, 0) + " %" }
+    var parts = [
+      "busy \(percent(stage.busy)) of the time" + (stage.processes > 1 ? " in \(stage.processes) processes" : "")
+    ]
+    if let before = writers[index].max(by: { stages[$0].waitingRoom < stages[$1].waitingRoom }), stages[before].waitingRoom >= 0.1 {
+      parts.append("\(stages[before].name) waited \(percent(stages[before].waitingRoom)) for room in its queue")
+    }
+    if let after = readers[index].max(by: { stages[$0].waitingInput < stages[$1].waitingInput }), stages[after].waitingInput >= 0.1 {
+      parts.append("\(stages[after].name) waited \(percent(stages[after].waitingInput)) for input")
+    }
+    return Bottleneck(stage: stage.name, sentence: "\(stage.name) limits the run: " + parts.joined(separator: ", "))
+  }
+}

@@ -1,0 +1,389 @@
+package import Plans
+import Platform
+import Rings
+import Specs
+
+/// Runs a plan to its end, on the calling thread, which must be the main one.
+package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any RunObserver) -> RunReport {
+  let began = ContinuousClock.now
+  do throws(StageMemory.Failure) {
+    let memory = try StageMemory(plan)
+    defer { memory.release() }
+    return Runner(plan, memory, options, observer, began).run()
+  } catch {
+    return RunReport(
+      pipeline: plan.name, outcome: Supervisor.Outcome.failed.rawValue, code: error.code, cause: error.text,
+      seconds: (ContinuousClock.now - began).inSeconds, stages: [], ledger: [], bottleneck: nil)
+  }
+}
+
+/// Performs what the supervisor decides: spawns, reaps, recovers, reads what workers say. It never waits for anything but
+/// the next event.
+private final class Runner {
+  private let plan: Plan
+  private let memory: StageMemory
+  private let options: RunOptions
+  private let observer: any RunObserver
+  private let began: ContinuousClock.Instant
+  private var supervisor: Supervisor
+  private var workers: [Int: WorkerProcess] = [:]
+  private var pending: [Supervisor.Event] = []
+  private var timers: [(at: ContinuousClock.Instant, event: Timer)] = []
+  private var stalls: [Int: StallWatch] = [:]
+  private var isFinished = false
+  private let environment = Machine.environment()
+  private var null: Int32 = -1
+  /// When a worker that is gone went; the time after that is nobody's.
+  private var goneSince: [Int: UInt64] = [:]
+
+  private enum Timer {
+    case supervisor(Supervisor.Event)
+    case tick
+    case stall(stage: Int)
+  }
+
+  init(_ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant) {
+    self.plan = plan
+    self.memory = memory
+    self.options = options
+    self.observer = observer
+    self.began = began
+    supervisor = Supervisor(plan)
+  }
+
+  func run() -> RunReport {
+    Machine.forbidCoreFiles()
+    Machine.adoptOrphans()
+    var signals: SignalDescriptor?
+    do throws(SystemError) {
+      null = try Channel.openNull()
+      signals = try SignalDescriptor.take()
+    } catch {
+      pending.append(.broken(code: .system, text: "\(error)"))
+    }
+    defer {
+      Descriptors.close(null)
+      if let signals { Descriptors.close(signals.descriptor) }
+    }
+    if let tick = options.tick { timers.append((.now + tick, .tick)) }
+    for (i, stage) in plan.stages.enumerated() {
+      guard let timeout = stage.timeout else { continue }
+      let watch = StallWatch(timeout: timeout)
+      stalls[i] = watch
+      timers.append((.now + watch.period, .stall(stage: i)))
+    }
+    perform(supervisor.start)
+    while !isFinished {
+      while !pending.isEmpty { perform(supervisor.handle(pending.removeFirst(), at: .now)) }
+      if isFinished { break }
+      wait(signals)
+    }
+    var report = self.report()
+    for line in report.ledger where !line.balances {
+      supervisor.breakInvariant("the ledger does not balance: \(line.text)")
+      report = self.report()
+    }
+    observer.progressed(report)
+    return report
+  }
+
+  // MARK: Waiting
+
+  private func wait(_ signals: SignalDescriptor?) {
+    var interests: [Descriptors.Interest] = []
+    var sources: [(worker: Int, kind: Int)] = []
+    if let signals {
+      interests.append(.readable(signals.descriptor))
+      sources.append((-1, 0))
+    }
+    for (number, worker) in workers {
+      interests.append(.readable(worker.child.pidfd))
+      sources.append((number, 1))
+      if let control = worker.control {
+        interests.append(.readable(control))
+        sources.append((number, 2))
+      }
+      if let output = worker.output {
+        interests.append(.readable(output))
+        sources.append((number, 3))
+      }
+    }
+    let ready = Descriptors.wait(interests, until: timers.map(\.at).min())
+    var ended: [Int] = []
+    for (i, source) in sources.enumerated() where ready[i] {
+      switch source.kind {
+      case 0: for _ in signals?.read() ?? [] { pending.append(.signal) }
+      case 1: ended.append(source.worker)
+      case 2: for message in workers[source.worker]?.hear() ?? [] { heard(message, from: source.worker) }
+      default: _ = workers[source.worker]?.readOutput(second: second) { say(.plugin, source.worker, $0) }
+      }
+    }
+    // Deaths last, so that what a worker said before it is heard before it.
+    for worker in ended { reap(worker) }
+    let now = ContinuousClock.now
+    let due = timers.filter { $0.at <= now }
+    timers.removeAll { $0.at <= now }
+    for timer in due { fire(timer.event, now) }
+  }
+
+  private var second: Int64 { (ContinuousClock.now - began).components.seconds }
+
+  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant) {
+    switch timer {
+    case .supervisor(let event): pending.append(event)
+    case .tick:
+      observer.progressed(report())
+      if let tick = options.tick { timers.append((now + tick, .tick)) }
+    case .stall(let stage):
+      guard var watch = stalls[stage] else { return }
+      watch.beginSample(at: now)
+      for worker in supervisor.workers(of: stage) {
+        guard let process = workers[worker], supervisor.isAlive(worker), let cell = cell(worker) else { continue }
+        if watch.isStalled(worker, calls: cell.calls, isWaiting: cell.isWaiting, at: now) {
+          let limit = plan.stages[stage].timeout.map { Quantity.describe($0) } ?? ""
+          say(.runner, worker, "a message took longer than the timeout of \(limit): the worker is killed")
+          process.child.killGroup()
+        }
+      }
+      stalls[stage] = watch
+      timers.append((now + watch.period, .stall(stage: stage)))
+    }
+  }
+
+  // MARK: Workers
+
+  private func process(_ worker: Int) -> Int { worker - supervisor.workers(of: supervisor.stage(of: worker)).lowerBound }
+
+  private func cell(_ worker: Int) -> CommitCell? {
+    try? memory.cell(stage: supervisor.stage(of: worker), process: process(worker))
+  }
+
+  private func heard(_ message: WorkerMessage, from worker: Int) {
+    switch message {
+    case .ready: pending.append(.ready(worker: worker))
+    case .failed(let code, let text): pending.append(.failed(worker: worker, code: code, text: text))
+    case .messageFailed(let id, let error, let errors, let deaths):
+      pending.append(.messageFailed(worker: worker, text: Self.givenUp(id, error, errors, deaths)))
+    case .messageDropped(let id, let error, let errors, let deaths):
+      say(.runner, worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths))
+    }
+  }
+
+  private static func givenUp(_ id: String, _ error: String, _ errors: Int, _ deaths: Int) -> String {
+    var text = error
+    if errors > 1 { text += " (tried \(errors) times)" }
+    return id.isEmpty ? text : text + " [message \(id)]"
+  }
+
+  private func reap(_ worker: Int) {
+    guard var process = workers[worker] else { return }
+    let end: ChildProcess.End
+    do throws(SystemError) {
+      guard let reaped = try process.child.reap() else { return }
+      end = reaped.end
+    } catch {
+      pending.append(.broken(code: .system, text: "\(error)"))
+      return
+    }
+    for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
+    workers[worker] = process
+    switch end {
+    case .exited(let status): pending.append(.reaped(worker: worker, end: .exited(status)))
+    case .signalled: pending.append(.reaped(worker: worker, end: .killed(end.description)))
+    }
+  }
+
+  private func recover(_ worker: Int) {
+    guard let process = workers.removeValue(forKey: worker), let cell = cell(worker) else { return }
+    let stage = supervisor.stage(of: worker)
+    let sequence = cell.sequence
+    do {
+      let summary = try Recovery.recover(
+        worker: WorkerNumber(clamping: worker + 1), cell: cell,
+        rings: memory.attachments(stage: stage, process: self.process(worker)))
+      for death in summary.deaths {
+        say(.runner, worker, "had message \(death.id.hex) in hand when it died; \(death.deaths) of \(plan.stages[stage].onError.deaths) deaths")
+      }
+    } catch {
+      pending.append(.broken(code: .invariantBroken, text: "stage \"\(plan.stages[stage].name)\": \(error)"))
+    }
+    goneSince[worker] = Clock.now
+    let facts = Supervisor.Facts(
+      progressed: sequence != process.sequenceAtStart, ended: cell.record.ended,
+      openSlots: memory.parts[stage].ring?.openSlots ?? 0, lastWords: process.lastWords)
+    pending.append(.recovered(worker: worker, facts: facts))
+  }
+
+  private func spawn(_ worker: Int) throws {
+    let index = supervisor.stage(of: worker)
+    let stage = plan.stages[index]
+    let process = self.process(worker)
+    let parts = memory.parts[index]
+    let cell = try memory.cell(stage: index, process: process)
+    var opened: [Int32] = []
+    defer { for fd in opened { Descriptors.close(fd) } }
+
+    var descriptors: [Int32] = []
+    func give(_ descriptor: Int32) -> Int {
+      descriptors.append(descriptor)
+      return descriptors.count - 1
+    }
+    let output = try Channel.pipe()
+    opened.append(output.write)
+    let control: (ours: Int32, theirs: Int32)
+    do { control = try Channel.socketPair() } catch {
+      opened.append(output.read)
+      throw error
+    }
+    opened.append(control.theirs)
+    var failed = true
+    defer { if failed { opened += [output.read, control.ours] } }
+
+    _ = give(stage.resources.contains(.standardInput) ? 0 : null)
+    _ = give(output.write)
+    _ = give(output.write)
+    _ = give(control.theirs)
+    _ = give(null)  // the order's place
+    let cells = give(parts.cells.descriptor)
+    let input = parts.ring.map { WorkOrder.Attachment(descriptor: give($0.descriptor), lane: process) }
+    let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process) }
+    let sockets = parts.sockets.map { give($0) }
+    let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
+    let order = WorkOrder(
+      stage: stage.name, plugin: stage.plugin, worker: worker + 1, process: process, directory: plan.directory,
+      settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
+      cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
+    let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
+    opened.append(orderFile)
+    descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
+    let child = try ChildProcess.spawnSelf(
+      ChildProcess.Order(
+        arguments: ["ringway", "__worker", stage.name, String(process), String(CurrentProcess.id)],
+        environment: environment(for: stage), directory: stage.directory, descriptors: descriptors))
+    failed = false
+    goneSince[worker] = nil
+    workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
+  }
+
+  private func environment(for stage: Stage) -> [String] {
+    var values = environment
+    // A worker that crashes must not print pages of backtrace for each try.
+    let added = [(name: "SWIFT_BACKTRACE", value: "enable=no")] + stage.environment
+    values.removeAll { old in added.contains { $0.name == old.name } }
+    return (values + added).map { "\($0.name)=\($0.value)" }
+  }
+
+  // MARK: Actions
+
+  private func perform(_ actions: [Supervisor.Action]) {
+    var actions = actions
+    while !actions.isEmpty {
+      switch actions.removeFirst() {
+      case .spawn(let worker):
+        do { try spawn(worker) } catch {
+          let stage = plan.stages[supervisor.stage(of: worker)].name
+          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)")
+        }
+      case .recover(let worker): recover(worker)
+      case .kill(let worker): workers[worker]?.child.killGroup()
+      case .tell(let worker, let message): workers[worker]?.tell(message)
+      case .closeInput(let stage): memory.parts[stage].ring?.close()
+      case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
+      case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
+      case .note(let stage, let text):
+        observer.heard(RunLine(origin: .runner, stage: stage.map { plan.stages[$0].name }, process: nil, text: text))
+      case .finish: isFinished = true
+      }
+    }
+  }
+
+  private func say(_ origin: RunLine.Origin, _ worker: Int, _ text: String) {
+    let stage = plan.stages[supervisor.stage(of: worker)]
+    observer.heard(RunLine(origin: origin, stage: stage.name, process: stage.processes > 1 ? process(worker) : nil, text: text))
+  }
+
+  // MARK: Reporting
+
+  private func report() -> RunReport {
+    let now = Clock.now
+    let stages = plan.stages.indices.map { stageReport($0, now) }
+    let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in
+      guard let ring = memory.parts[i].ring else { return nil }
+      let entered = plan.writers(to: i).reduce(0) { $0 + records($1).reduce(0) { $0 + Int(clamping: $1.emitted) } }
+      let received = records(i).reduce(0) { $0 + Int(clamping: $1.received) }
+      let dropped = records(i).reduce(0) { $0 + Int(clamping: $1.dropped) }
+      return RunReport.LedgerLine(
+        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: dropped, handedOn: received - dropped)
+    }
+    let bottleneck = Bottleneck.find(
+      in: stages, writers: plan.stages.indices.map(plan.writers(to:)), readers: plan.stages.indices.map(plan.readers(of:)))
+    return RunReport(
+      pipeline: plan.name, outcome: supervisor.outcome.rawValue, code: supervisor.code, cause: supervisor.cause,
+      seconds: (ContinuousClock.now - began).inSeconds, stages: stages, ledger: ledger, bottleneck: bottleneck)
+  }
+
+  private func cells(_ stage: Int) -> [CommitCell] {
+    (0..<plan.stages[stage].processes).compactMap { try? memory.cell(stage: stage, process: $0) }
+  }
+
+  private func records(_ stage: Int) -> [CellRecord] { cells(stage).map(\.record) }
+
+  private func stageReport(_ index: Int, _ now: UInt64) -> RunReport.StageReport {
+    let stage = plan.stages[index]
+    let cells = self.cells(index)
+    var report = RunReport.StageReport(name: stage.name, plugin: stage.plugin, kind: stage.kind, processes: stage.processes)
+    var there = 0.0
+    var waitedInput = 0.0
+    var waitedRoom = 0.0
+    var latencies = [UInt64](repeating: 0, count: CommitCell.buckets)
+    for (i, cell) in cells.enumerated() {
+      let record = cell.record
+      let now = goneSince[supervisor.workers(of: index).lowerBound + i] ?? now
+      report.received += Int(clamping: record.received)
+      report.emitted += Int(clamping: record.emitted)
+      report.dropped += Int(clamping: record.dropped)
+      report.errors += Int(clamping: cell.errors)
+      report.retries += Int(clamping: cell.retries)
+      report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
+      if cell.readySince != 0, now > cell.readySince {
+        there += Double(now - cell.readySince)
+        waitedInput += Double(cell.waited(.input, at: now))
+        waitedRoom += Double(cell.waited(.room, at: now))
+      }
+      for (i, count) in cell.latencies.enumerated() { latencies[i] &+= count }
+    }
+    if stage.kind == .sink { report.emitted = report.received - report.dropped }
+    report.restarts = supervisor.restarts(of: index)
+    if there > 0 {
+      report.waitingInput = min(1, waitedInput / there)
+      report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)
+      report.busy = max(0, 1 - report.waitingInput - report.waitingRoom)
+    }
+    report.p50 = quantile(latencies, 0.5)
+    report.p99 = quantile(latencies, 0.99)
+    report.queued = memory.parts[index].ring?.openSlots
+    report.capacity = memory.parts[index].ring?.shape.capacity
+    // The buckets know a value to within a quarter; none is longer than the longest.
+    report.p50 = min(report.p50, report.longest)
+    report.p99 = min(report.p99, report.longest)
+    return report
+  }
+
+  private func quantile(_ counts: [UInt64], _ q: Double) -> Double {
+    let all = counts.reduce(0, &+)
+    if all == 0 { return 0 }
+    var seen: UInt64 = 0
+    for (i, count) in counts.enumerated() {
+      seen &+= count
+      if Double(seen) >= q * Double(all) { return Double(CommitCell.upperEnd(ofBucket: i)) / 1e6 }
+    }
+    return 0
+  }
+}
+
+extension Duration {
+  fileprivate var inSeconds: Double {
+    let (seconds, atto) = components
+    return Double(seconds) + Double(atto) / 1e18
+  }
+}

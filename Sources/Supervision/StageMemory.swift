@@ -1,0 +1,83 @@
+import Plans
+import Platform
+import Rings
+import Specs
+
+/// What the stages share: a ring before each one that reads, a block of cells for each, and the sockets that outlive
+/// their workers. Made before anything is spawned; a part that cannot be made is a reason not to begin.
+final class StageMemory {
+  struct Parts {
+    var ring: Ring?
+    var cells: CellBlock
+    var sockets: [Int32] = []
+    /// The ring of each reader, and the first of this stage's producer lanes in it.
+    var outputs: [(ring: Ring, firstLane: Int)] = []
+  }
+
+  struct Failure: Error {
+    var code: ExitCode
+    var text: String
+  }
+
+  private(set) var parts: [Parts] = []
+
+  init(_ plan: Plan) throws(Failure) {
+    var firstLanes = [Int](repeating: 0, count: plan.stages.count)
+    do throws(SystemError) {
+      for (i, stage) in plan.stages.enumerated() {
+        let cells = try CellBlock.create(cells: stage.processes, name: "ringway-\(stage.name)-cells")
+        var ring: Ring?
+        if let queue = stage.queue {
+          let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
+          guard
+            let shape = RingShape(
+              capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
+          else { throw SystemError("ring", stage.name, errno: 22) }
+          ring = try Ring.create(shape, name: "ringway-\(stage.name)")
+        }
+        parts.append(Parts(ring: ring, cells: cells))
+      }
+    } catch {
+      throw Failure(code: .system, text: "the queues cannot be made: \(error)")
+    }
+    for i in plan.stages.indices {
+      for reader in plan.readers(of: i) {
+        guard let ring = parts[reader].ring else { continue }
+        parts[i].outputs.append((ring, firstLanes[reader]))
+        firstLanes[reader] += plan.stages[i].processes
+      }
+      for case .listens(let address, let setting) in plan.stages[i].resources {
+        do throws(SystemError) {
+          parts[i].sockets.append(try Sockets.listen(address))
+        } catch {
+          throw Failure(
+            code: error.isPermission ? .permission : .cannotCreate,
+            text: "stage \"\(plan.stages[i].name)\" cannot listen on \(address): \(error.reason) (choose another `\(setting)`, or end what listens there)")
+        }
+      }
+    }
+  }
+
+  /// The rings that a worker of this stage is attached to, for recovery.
+  func attachments(stage: Int, process: Int) -> [Recovery.Attachment] {
+    var all = parts[stage].outputs.map { Recovery.Attachment(ring: $0.ring, producerLane: $0.firstLane + process) }
+    if let ring = parts[stage].ring { all.append(Recovery.Attachment(ring: ring, consumerLane: process)) }
+    return all
+  }
+
+  func cell(stage: Int, process: Int) throws -> CommitCell { try parts[stage].cells.cell(process) }
+
+  func release() {
+    for part in parts {
+      part.ring?.unmap()
+      part.cells.unmap()
+      for socket in part.sockets { Descriptors.close(socket) }
+    }
+    parts = []
+  }
+}
+
+extension SystemError {
+  /// EPERM or EACCES.
+  fileprivate var isPermission: Bool { errno == 1 || errno == 13 }
+}

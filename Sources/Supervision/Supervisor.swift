@@ -1,0 +1,301 @@
+import Plans
+import Specs
+
+/// What the parent decides: a state machine without clock, descriptor or process. Time comes with the events.
+///
+/// A worker goes through starting, ready and dead, and from there to backing off, to starting again, or to gone. A stage
+/// has ended when its input is closed, every slot is free, and every worker is gone and has been recovered; then the rings
+/// of its readers close, once all of their writers have ended. That is how the end of the input travels down the graph.
+struct Supervisor {
+  enum Event {
+    /// The worker has opened its plugin.
+    case ready(worker: Int)
+    /// The worker has been reaped.
+    case reaped(worker: Int, end: WorkerEnd)
+    /// What the dead left has been put right; the facts were read after that.
+    case recovered(worker: Int, facts: Facts)
+    /// A worker's plugin says that it cannot go on.
+    case failed(worker: Int, code: ExitCode, text: String)
+    /// A message was given up and `then: stop` decided.
+    case messageFailed(worker: Int, text: String)
+    case backoffOver(worker: Int)
+    /// A process could not be started, or the driver met something that no run survives.
+    case broken(code: ExitCode, text: String)
+    case signal
+    case drainOver
+  }
+
+  /// How a worker's process ended.
+  enum WorkerEnd: Equatable {
+    case exited(Int32)
+    case killed(String)
+
+    var text: String {
+      switch self {
+      case .exited(let status): "exit status \(status)"
+      case .killed(let text): text
+      }
+    }
+  }
+
+  /// What the driver finds in shared memory after recovery.
+  struct Facts: Equatable {
+    /// The worker has committed something since its start.
+    var progressed: Bool
+    /// A source's record says that it is done.
+    var ended: Bool
+    /// Open slots of the stage's ring.
+    var openSlots: Int
+    /// The worker's last lines on standard error.
+    var lastWords: String = ""
+  }
+
+  enum Action: Equatable {
+    case spawn(worker: Int)
+    case recover(worker: Int)
+    case kill(worker: Int)
+    case tell(worker: Int, RunnerMessage)
+    case closeInput(stage: Int)
+    case startBackoff(worker: Int, Duration)
+    case startDrain(Duration)
+    case note(stage: Int?, String)
+    case finish
+  }
+
+  enum Outcome: String, Sendable { case finished, drained, stopped, failed }
+
+  private enum WorkerState: Equatable { case starting, ready, dead(WorkerEnd), backingOff, gone }
+
+  private struct Worker {
+    let stage: Int
+    var state = WorkerState.starting
+    var restarts = 0
+  }
+
+  private struct StageState {
+    let workers: Range<Int>
+    var budget: RestartBudget
+    var isInputClosed = false
+    var hasEnded = false
+  }
+
+  private let plan: Plan
+  private let readers: [[Int]]
+  private let writers: [[Int]]
+  private var workers: [Worker] = []
+  private var stages: [StageState] = []
+  private var haveSourcesStarted = false
+  private var isDraining = false
+  private var isStopping = false
+  private var isFinished = false
+  private(set) var code = ExitCode.success
+  /// What ended the run, in sentences; empty when it ended by itself.
+  private(set) var cause = ""
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    readers = plan.stages.indices.map(plan.readers(of:))
+    writers = plan.stages.indices.map(plan.writers(to:))
+    for (i, stage) in plan.stages.enumerated() {
+      let first = workers.count
+      for _ in 0..<stage.processes { workers.append(Worker(stage: i)) }
+      stages.append(StageState(workers: first..<workers.count, budget: RestartBudget(stage.restart)))
+    }
+  }
+
+  /// The first actions of a run.
+  var start: [Action] { workers.indices.map { .spawn(worker: $0) } }
+
+  var outcome: Outcome {
+    switch code {
+    case .success: isDraining ? .drained : .finished
+    case .stopped: .stopped
+    default: .failed
+    }
+  }
+
+  func stage(of worker: Int) -> Int { workers[worker].stage }
+  func workers(of stage: Int) -> Range<Int> { stages[stage].workers }
+  func restarts(of stage: Int) -> Int { stages[stage].workers.reduce(0) { $0 + workers[$1].restarts } }
+  func isAlive(_ worker: Int) -> Bool { workers[worker].state == .starting || workers[worker].state == .ready }
+
+  private func name(_ worker: Int) -> String {
+    let stage = plan.stages[workers[worker].stage]
+    return stage.processes == 1 ? stage.name : "\(stage.name)[\(worker - stages[workers[worker].stage].workers.lowerBound)]"
+  }
+
+  // MARK: Events
+
+  mutating func handle(_ event: Event, at now: ContinuousClock.Instant) -> [Action] {
+    if isFinished { return [] }
+    switch event {
+    case .ready(let worker): return ready(worker)
+    case .reaped(let worker, let end):
+      workers[worker].state = .dead(end)
+      return [.recover(worker: worker)]
+    case .recovered(let worker, let facts): return recovered(worker, facts, now)
+    case .failed(let worker, let code, let text):
+      return stop(code, "stage \"\(plan.stages[workers[worker].stage].name)\": \(text)")
+    case .messageFailed(let worker, let text):
+      return stop(.messageFailed, "stage \"\(plan.stages[workers[worker].stage].name)\" gave up a message: \(text)")
+    case .backoffOver(let worker):
+      guard workers[worker].state == .backingOff, !isStopping else { return [] }
+      return spawnAgain(worker)
+    case .broken(let code, let text): return stop(code, text)
+    case .signal: return signal()
+    case .drainOver:
+      return isDraining ? stop(.stopped, "the drain took longer than \(Quantity.describe(plan.drain)); messages are left") : []
+    }
+  }
+
+  private mutating func ready(_ worker: Int) -> [Action] {
+    guard workers[worker].state == .starting else { return [] }
+    workers[worker].state = .ready
+    let isSource = plan.stages[workers[worker].stage].kind == .source
+    if haveSourcesStarted { return isSource ? [.tell(worker: worker, isDraining ? .stop : .go)] : [] }
+    guard workers.allSatisfy({ $0.state != .starting && $0.state != .backingOff }) else { return [] }
+    haveSourcesStarted = true
+    return sourceWorkers.filter { workers[$0].state == .ready }.map { .tell(worker: $0, isDraining ? .stop : .go) }
+  }
+
+  private var sourceWorkers: [Int] { workers.indices.filter { plan.stages[workers[$0].stage].kind == .source } }
+
+  private mutating func recovered(_ worker: Int, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
+    guard case .dead(let end) = workers[worker].state else { return [] }
+    if isStopping {
+      workers[worker].state = .gone
+      return finishIfGone()
+    }
+    let stage = workers[worker].stage
+    let isSource = plan.stages[stage].kind == .source
+    // An exit that says what is wrong, from a worker whose words did not arrive.
+    if case .exited(let status) = end, status != 0, status != 1, let code = ExitCode(rawValue: status), code != .success {
+      workers[worker].state = .gone
+      return stop(code, "stage \"\(plan.stages[stage].name)\" ended with exit status \(status)" + words(facts))
+    }
+    if isSource {
+      if facts.ended || isDraining {
+        workers[worker].state = .gone
+        return endIfDone(stage, facts.openSlots)
+      }
+      if plan.stages[stage].resources.contains(.standardInput) {
+        workers[worker].state = .gone
+        return stop(.stopped, "stage \"\(plan.stages[stage].name)\" died (\(end.text)) and standard input cannot be read again" + words(facts))
+      }
+      return restart(worker, end, facts, now)
+    }
+    if stages[stage].isInputClosed {
+      let isClean = end == .exited(0)
+      let othersLive = stages[stage].workers.contains { $0 != worker && workers[$0].state != .gone }
+      if facts.openSlots == 0 || isClean && othersLive {
+        workers[worker].state = .gone
+        return endIfDone(stage, facts.openSlots)
+      }
+      // An open slot in a closed ring gets a worker, also when this one left in order: what it saw another one hold has
+      // come back since.
+      if isClean { return spawnAgain(worker) }
+    }
+    return restart(worker, end, facts, now)
+  }
+
+  private mutating func restart(_ worker: Int, _ end: WorkerEnd, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
+    let stage = workers[worker].stage
+    let what = "\(name(worker)) died: \(end.text)"
+    switch stages[stage].budget.workerDied(progressed: facts.progressed, at: now) {
+    case .now:
+      return [.note(stage: stage, what + "; started again")] + spawnAgain(worker)
+    case .after(let pause):
+      workers[worker].state = .backingOff
+      return [
+        .note(stage: stage, what + ", without having made progress; starting again in \(Quantity.describe(pause))"),
+        .startBackoff(worker: worker, pause),
+      ]
+    case .spent:
+      workers[worker].state = .gone
+      let limits = plan.stages[stage].restart
+      return stop(
+        .restartsSpent,
+        "stage \"\(plan.stages[stage].name)\" died more than \(limits.max) times within \(Quantity.describe(limits.within)) without making progress; the last time: \(end.text)"
+          + words(facts))
+    }
+  }
+
+  private func words(_ facts: Facts) -> String { facts.lastWords.isEmpty ? "" : ", after it wrote: \(facts.lastWords)" }
+
+  private mutating func spawnAgain(_ worker: Int) -> [Action] {
+    workers[worker].state = .starting
+    workers[worker].restarts += 1
+    return [.spawn(worker: worker)]
+  }
+
+  // MARK: The end
+
+  private mutating func endIfDone(_ stage: Int, _ openSlots: Int) -> [Action] {
+    guard !stages[stage].hasEnded, stages[stage].workers.allSatisfy({ workers[$0].state == .gone }) else { return [] }
+    // The last worker is gone although a slot is open: one is needed to empty it.
+    if openSlots > 0, plan.stages[stage].kind != .source { return spawnAgain(stages[stage].workers.lowerBound) }
+    stages[stage].hasEnded = true
+    var actions: [Action] = []
+    for reader in readers[stage] where !stages[reader].isInputClosed && writers[reader].allSatisfy({ stages[$0].hasEnded }) {
+      stages[reader].isInputClosed = true
+      actions.append(.closeInput(stage: reader))
+    }
+    return actions + finishIfGone()
+  }
+
+  private mutating func finishIfGone() -> [Action] {
+    guard !isFinished, workers.allSatisfy({ $0.state == .gone }) else { return [] }
+    guard isStopping || stages.allSatisfy(\.hasEnded) else { return [] }
+    isFinished = true
+    return [.finish]
+  }
+
+  private mutating func signal() -> [Action] {
+    if isDraining { return stop(.stopped, "stopped by a second signal; messages are left") }
+    if isStopping { return [] }
+    isDraining = true
+    var actions: [Action] = [.note(stage: nil, "draining: the sources stop, what is under way is finished (a second signal stops at once)")]
+    actions.append(.startDrain(plan.drain))
+    for worker in sourceWorkers {
+      switch workers[worker].state {
+      case .ready, .starting: actions.append(.tell(worker: worker, .stop))
+      case .backingOff:
+        workers[worker].state = .gone
+        actions += endIfDone(workers[worker].stage, 0)
+      case .dead, .gone: break
+      }
+    }
+    return actions
+  }
+
+  /// Stops everything at once. The first cause wins; a broken invariant beats it.
+  private mutating func stop(_ code: ExitCode, _ text: String) -> [Action] {
+    if self.code == .success || code == .invariantBroken && self.code != .invariantBroken {
+      self.code = code
+      cause = text
+    }
+    if isStopping { return [] }
+    isStopping = true
+    var actions: [Action] = []
+    for worker in workers.indices {
+      switch workers[worker].state {
+      case .starting, .ready: actions.append(.kill(worker: worker))
+      case .backingOff: workers[worker].state = .gone
+      case .dead, .gone: break
+      }
+    }
+    return actions + finishIfGone()
+  }
+
+  /// The spawn that was asked for did not happen.
+  mutating func spawnFailed(_ worker: Int, _ text: String) -> [Action] {
+    workers[worker].state = .gone
+    return stop(.system, text)
+  }
+
+  /// For what is found after the end: the ledger does not balance.
+  mutating func breakInvariant(_ text: String) {
+    code = .invariantBroken
+    cause = text
+  }
+}

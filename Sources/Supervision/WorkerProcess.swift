@@ -1,0 +1,91 @@
+import Plans
+import Platform
+import Specs
+
+/// One running worker: its process, the socket it is told things by, and the pipe that carries what it writes.
+struct WorkerProcess {
+  let child: ChildProcess
+  private(set) var control: Int32?
+  private(set) var output: Int32?
+  private var heard: [UInt8] = []
+  private var lines = LineSplitter()
+  /// The cell's sequence when it was spawned.
+  let sequenceAtStart: UInt64
+
+  init(child: ChildProcess, control: Int32, output: Int32, sequenceAtStart: UInt64) {
+    self.child = child
+    self.control = control
+    self.output = output
+    self.sequenceAtStart = sequenceAtStart
+  }
+
+  /// The worker's last lines, for saying what it wrote before it died.
+  var lastWords: String { lines.lastLines.joined(separator: " | ") }
+
+  func tell(_ message: RunnerMessage) {
+    guard let control else { return }
+    // One short word into an empty socket buffer; a worker that is gone cannot be told, and will be reaped.
+    try? Descriptors.writeAll(control, message.rawValue + "\n")
+  }
+
+  /// Reads what has come over the control socket.
+  mutating func hear() -> [WorkerMessage] {
+    guard let fd = control else { return [] }
+    var all: [WorkerMessage] = []
+    var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    var count: Int? = 0
+    buffer.withUnsafeMutableBytes { bytes in count = (try? Descriptors.read(fd, into: bytes)) ?? nil }
+    guard let count else { return [] }
+    if count == 0 {
+      Descriptors.close(fd)
+      control = nil
+      return []
+    }
+    for byte in buffer[..<count] {
+      if byte == UInt8(ascii: "\n") {
+        if let message = JSONText.parse(heard).node.flatMap(WorkerMessage.init) { all.append(message) }
+        heard = []
+      } else if heard.count < 64 << 10 {
+        heard.append(byte)
+      }
+    }
+    return all
+  }
+
+  /// Reads what has come through the pipe, at most one buffer full, so that nobody's flood holds up the others.
+  mutating func readOutput(second: Int64, _ line: (String) -> Void) -> Bool {
+    guard let fd = output else { return false }
+    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    var count: Int? = 0
+    buffer.withUnsafeMutableBytes { bytes in count = (try? Descriptors.read(fd, into: bytes)) ?? nil }
+    guard let count else { return false }
+    if count == 0 {
+      closeOutput(second: second, line)
+      return false
+    }
+    buffer.withUnsafeBytes { lines.take(UnsafeRawBufferPointer(rebasing: $0[..<count]), second: second, line) }
+    return true
+  }
+
+  /// After the end: takes what is left, a bounded amount, and closes both.
+  mutating func finish(second: Int64, _ line: (String) -> Void) -> [WorkerMessage] {
+    var all: [WorkerMessage] = []
+    while control != nil {
+      let messages = hear()
+      if messages.isEmpty { break }
+      all += messages
+    }
+    for _ in 0..<64 where readOutput(second: second, line) {}
+    if let control { Descriptors.close(control) }
+    control = nil
+    closeOutput(second: second, line)
+    return all
+  }
+
+  private mutating func closeOutput(second: Int64, _ line: (String) -> Void) {
+    guard let fd = output else { return }
+    lines.finish(second: second, line)
+    Descriptors.close(fd)
+    output = nil
+  }
+}
