@@ -20,16 +20,32 @@ package struct Plan: Sendable {
     self.directory = directory
     self.stages = stages
     self.drain = drain
+    link()
+  }
+
+  private var links: (readers: [[Int]], writers: [[Int]]) = ([], [])
+
+  /// Works out who reads whom. Called once the stages are complete.
+  package mutating func link() {
+    let indexes = Dictionary(stages.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    links.writers = stages.map { $0.inputs.compactMap { indexes[$0] }.sorted() }
+    links.readers = [[Int]](repeating: [], count: stages.count)
+    for (reader, writers) in links.writers.enumerated() {
+      for writer in writers { links.readers[writer].append(reader) }
+    }
   }
 
   /// The stages that read this one, by index, in the order of `stages`; each has a ring of its own.
-  package func readers(of stage: Int) -> [Int] {
-    stages.indices.filter { stages[$0].inputs.contains(stages[stage].name) }
-  }
+  package func readers(of stage: Int) -> [Int] { links.readers[stage] }
 
   /// The stages that this one reads, by index.
-  package func writers(to stage: Int) -> [Int] {
-    stages.indices.filter { stages[stage].inputs.contains(stages[$0].name) }
+  package func writers(to stage: Int) -> [Int] { links.writers[stage] }
+
+  /// Bytes of address space that the queue in front of a stage reserves.
+  package func reservedBytes(ofStage index: Int, _ surroundings: Surroundings) -> Int {
+    guard let queue = stages[index].queue else { return 0 }
+    let producers = writers(to: index).reduce(0) { $0 + stages[$1].processes }
+    return surroundings.ringBytes(queue.capacity, queue.messageBytes, producers, stages[index].processes)
   }
 }
 

@@ -86,6 +86,8 @@ public struct Given: Sendable {
 }
 
 extension PluginSpec {
+  package var group: SettingGroup { SettingGroup(title: "the plugin \"\(name)\"", settings: settings) }
+
   /// Reads `with:` after the schema has passed, and finds what no schema says (a size beyond its range, for one).
   ///
   /// - Parameters:
@@ -93,41 +95,9 @@ extension PluginSpec {
   ///   - place: where to point when a setting is missing
   ///   - path: the dotted path of `with:` in the document
   package func decode(_ node: Node?, directory: String, place: Span, path: String) -> (given: Given?, diagnostics: [Diagnostic]) {
-    var diagnostics: [Diagnostic] = []
-    var nodes: [String: Node] = [:]
-    let names = settings.map(\.name)
-    for pair in node?.pairs ?? [] {
-      guard let setting = settings.first(where: { $0.name == pair.key }) else {
-        diagnostics.append(Diagnostic(
-          "unknown-key", "unknown setting \"\(pair.key)\" of the plugin \"\(name)\"", at: pair.keySpan,
-          remedy: Nearest.remedy(for: pair.key, among: names, of: "its settings are"), path: path + "." + pair.key))
-        continue
-      }
-      if setting.accepts(pair.value) {
-        nodes[pair.key] = pair.value
-      } else {
-        diagnostics.append(Diagnostic(
-          "not-allowed-value", "expected \(setting.expected)" + (setting.isSecret ? "" : ", found \(pair.value.described)"),
-          at: pair.value.span.isNone ? pair.keySpan : pair.value.span, path: path + "." + pair.key))
-      }
-    }
-    for setting in settings where setting.isRequired && node?[setting.name] == nil {
-      let shown = setting.example ?? setting.fallback
-      diagnostics.append(Diagnostic(
-        "missing-key", "the plugin \"\(name)\" needs the setting \"\(setting.name)\"", at: place,
-        remedy: "add `\(setting.name): \(shown?.compact ?? "…")` under `with:`: \(setting.summary)", path: path))
-    }
-    return (diagnostics.isEmpty ? Given(nodes, directory: directory) : nil, diagnostics)
+    group.decode(node, directory: directory, place: place, path: path)
   }
 
   /// JSON Schema of `with:`.
-  package var schema: JSON {
-    var pairs: [(String, JSON)] = [
-      ("type", "object"), ("description", .string(summary)), ("additionalProperties", false),
-      ("properties", .object(settings.map { ($0.name, $0.property) })),
-    ]
-    let required = settings.filter(\.isRequired).map { JSON.string($0.name) }
-    if !required.isEmpty { pairs.append(("required", .array(required))) }
-    return .object(pairs)
-  }
+  package var schema: JSON { group.schema(description: summary) }
 }

@@ -9,6 +9,8 @@ public struct Setting<Value: Sendable>: Sendable {
   /// What the setting is when the file does not name it; nil for one that must be given.
   let fallback: Value?
   let decode: @Sendable (Node) -> Value?
+  /// For building another setting on this one.
+  package var decoder: @Sendable (Node) -> Value? { decode }
 
   /// A setting of a kind that the ready-made ones below do not cover.
   ///

@@ -1,0 +1,20 @@
+import Specs
+
+/// What a plan has to know of the world it will run in. A test gives values; the program asks the machine.
+package struct Surroundings: Sendable {
+  package var usableCPUs = 1
+  /// Bytes.
+  package var availableMemory = Int.max
+  /// How many descriptors the runner may have.
+  package var descriptorLimit = 1024
+  package enum Kind: Sendable { case file, directory, other }
+  /// What is at a path; nil for nothing.
+  package var kind: @Sendable (String) -> Kind? = { _ in nil }
+  package var glob: @Sendable (String) -> [String] = { _ in [] }
+  /// A path without links, or the path itself.
+  package var canonical: @Sendable (String) -> String = { $0 }
+  /// Bytes that the ring of such a queue reserves.
+  package var ringBytes: @Sendable (_ capacity: Int, _ messageBytes: Int, _ producers: Int, _ consumers: Int) -> Int = { _, _, _, _ in 0 }
+
+  package init() {}
+}
