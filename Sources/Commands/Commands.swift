@@ -1,1 +1,68 @@
-// Commands
+// Commands: the command line. One file for each subcommand; the only room that prints, and the only one that knows every
+// other. Answers go to standard output, everything else to standard error.
+
+import ArgumentParser
+import Plugins
+import Specs
+import Stages
+
+package enum Commands {
+  package static let version = "0.1.0"
+
+  /// Runs `ringway __worker …`.
+  package static func worker(_ arguments: [String]) -> Never { runWorker(arguments: arguments, plugins: Catalog.all) }
+
+  /// Runs the command line that this process was started with.
+  package static func main() { RootCommand.main() }
+}
+
+struct RootCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ringway",
+    abstract: "Runs a dataflow that one YAML file describes: processes joined by bounded queues in shared memory.",
+    discussion: """
+      Examples:
+        ringway validate frames.yaml
+        ringway graph frames.yaml
+        ringway run frames.yaml --set count=50 --report report.json
+
+      Exit codes: 0 finished or drained, 64 usage, 65 a message failed, 66 file unreadable, 69 receiver unavailable,
+      70 an invariant broke, 71 system, 73 cannot create, 74 input or output, 75 stopped with work left, 76 plugin
+      protocol, 77 permission, 78 pipeline invalid, 100 a stage spent its restarts.
+      """,
+    version: Commands.version,
+    subcommands: [RunCommand.self, ValidateCommand.self, GraphCommand.self, PluginsCommand.self, SchemaCommand.self])
+}
+
+/// What every subcommand takes.
+struct CommonOptions: ParsableArguments {
+  @Flag(name: .shortAndLong, help: "Say more.") var verbose = false
+  @Flag(name: .shortAndLong, help: "Say only what is wrong, and the answer.") var quiet = false
+  @Option(name: .long, help: ArgumentHelp("How log lines are written: text or json.", valueName: "format")) var logFormat = LogFormat.text
+}
+
+enum LogFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+/// `--set PATH=VALUE`.
+struct Override: ExpressibleByArgument {
+  let path: String
+  let value: String
+
+  init?(argument: String) {
+    guard let equals = argument.firstIndex(of: "="), equals != argument.startIndex else { return nil }
+    path = String(argument[..<equals])
+    value = String(argument[argument.index(after: equals)...])
+  }
+}
+
+struct OverrideOptions: ParsableArguments {
+  @Option(
+    name: .long,
+    help: ArgumentHelp("Sets a parameter (count=50) or any value by its path (stages.detect.processes=4). May be repeated.", valueName: "path=value"))
+  var set: [Override] = []
+}
+
+extension Specs.ExitCode {
+  /// Ends the command with this code.
+  var end: ArgumentParser.ExitCode { ArgumentParser.ExitCode(rawValue) }
+}

@@ -123,7 +123,12 @@ package struct Planner {
     if let spec {
       let (settings, found) = spec.decode(node["with"], directory: directory, place: node.pair("with")?.keySpan ?? pair.keySpan, path: path + ".with")
       diagnostics += found
-      if let settings { draft.stage.resources = spec.resources(settings) }
+      if let settings {
+        draft.stage.resources = spec.resources(settings)
+        for problem in spec.check(settings) {
+          report("plugin-setting", problem.message, node["with"]?[problem.setting]?.span ?? pair.keySpan, path + ".with." + problem.setting, problem.remedy)
+        }
+      }
     }
     drafts.append(draft)
   }

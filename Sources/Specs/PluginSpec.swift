@@ -19,10 +19,14 @@ public struct PluginSpec: Sendable {
   /// What outside the pipeline the plugin will touch with these settings, so that conflicts and missing files are
   /// found before anything starts.
   public let resources: @Sendable (Given) -> [ExternalResource]
+  /// What is wrong with the settings beyond their types: a filter that does not compile, for one. Asked before anything
+  /// starts; it may compute, but not touch anything outside.
+  public let check: @Sendable (Given) -> [SettingProblem]
 
   public init(
     _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
-    settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] }
+    settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }
   ) {
     self.name = name
     self.kind = kind
@@ -32,6 +36,21 @@ public struct PluginSpec: Sendable {
     self.settings = settings
     self.example = example
     self.resources = resources
+    self.check = check
+  }
+}
+
+/// What a plugin finds wrong with one of its settings.
+public struct SettingProblem: Sendable {
+  public let setting: String
+  /// One sentence, lower case, without a full stop.
+  public let message: String
+  public let remedy: String?
+
+  public init(_ setting: String, _ message: String, remedy: String? = nil) {
+    self.setting = setting
+    self.message = message
+    self.remedy = remedy
   }
 }
 

@@ -1,0 +1,89 @@
+import Documents
+import Platform
+import Plans
+import Plugins
+import Rings
+import Schemas
+import Specs
+
+/// The one way from a file to a plan. `run`, `validate` and `graph` all take it, so they say the same and end with the
+/// same code.
+struct Check {
+  let source: Source
+  let plan: Plan?
+  /// In order of place.
+  let diagnostics: [Diagnostic]
+  let surroundings: Surroundings
+
+  var errors: Int { diagnostics.count { $0.severity == .error } }
+
+  /// - Throws: `Unreadable` when there is no file to check
+  init(_ file: String, overrides: [Override]) throws(Unreadable) {
+    source = try Check.read(file)
+    surroundings = Check.surroundings()
+    let folder = Check.directory(of: file)
+    let (document, syntax) = source.document()
+    guard let document else {
+      plan = nil
+      diagnostics = Diagnostic.sorted(syntax)
+      return
+    }
+    let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    let expanded = Expansion.expand(document, overrides: overrides.map { ($0.path, $0.value) }, environment: { environment[$0] })
+    let found = expanded.diagnostics + Check.schema.validate(expanded.node)
+    let (plan, more) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: surroundings)
+    // What the schema has said of a place need not be said again.
+    let places = Set(found.map(\.span.start.offset))
+    let all = found + more.filter { $0.span.isNone || !places.contains($0.span.start.offset) }
+    diagnostics = Diagnostic.sorted(all)
+    self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
+  }
+
+  /// What is wrong, for a person, and how much of it.
+  var text: String {
+    if diagnostics.isEmpty { return "" }
+    return source.render(diagnostics) + "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)\n"
+  }
+
+  struct Unreadable: Error {
+    let text: String
+  }
+
+  static func read(_ file: String) throws(Unreadable) -> Source {
+    if Files.status(file)?.kind == .directory { throw Unreadable(text: "\(file) is a folder; name a file in it") }
+    do throws(SystemError) {
+      return Source(name: file, bytes: try Files.readAll(file, limit: 64 << 20))
+    } catch {
+      throw Unreadable(text: "\(file) cannot be read: \(error.reason)")
+    }
+  }
+
+  /// The schema that `ringway schema` prints, compiled.
+  private static let schema: Schema = Schema.trusted(PipelineSchema.json(catalog: Catalog.specs))
+
+  private static func directory(of file: String) -> String {
+    let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
+    return Files.canonical(folder) ?? Files.currentDirectory
+  }
+
+  static func surroundings() -> Surroundings {
+    var all = Surroundings()
+    all.usableCPUs = Machine.usableCPUs
+    all.availableMemory = Machine.availableMemory
+    all.descriptorLimit = Machine.raiseDescriptorLimit()
+    all.kind = { path in
+      switch Files.status(path)?.kind {
+      case .file: .file
+      case .directory: .directory
+      case .other: .other
+      case nil: nil
+      }
+    }
+    all.glob = { Files.glob($0) }
+    all.canonical = { Files.canonical($0) ?? $0 }
+    all.ringBytes = { capacity, message, producers, consumers in
+      RingShape(capacity: capacity, messageBytes: message, producers: producers, consumers: consumers)?.bytes ?? 0
+    }
+    return all
+  }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Plans
+import Specs
+
+struct GraphCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "graph", abstract: "Draws the graph of a pipeline file. Nothing is started.",
+    discussion: """
+      Examples:
+        ringway graph frames.yaml
+        ringway graph frames.yaml --format dot | dot -Tsvg > frames.svg
+      """)
+
+  @Argument(help: "The pipeline file.", completion: .file(extensions: ["yaml", "yml", "json"])) var file: String
+  @Option(name: .long, help: ArgumentHelp("tree, dot, mermaid or json.", valueName: "format")) var format = Drawing.tree
+  @OptionGroup var overrides: OverrideOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let check: Check
+    do throws(Check.Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
+      Output.say("ringway: \(error.text)\n")
+      throw Specs.ExitCode.noInput.end
+    }
+    Output.say(check.text)
+    guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
+    Output.answer(plan.drawn(as: format, check.surroundings))
+  }
+}
+
+extension Drawing: ExpressibleByArgument {}

@@ -1,0 +1,83 @@
+import ArgumentParser
+import Plugins
+import Specs
+
+struct PluginsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plugins", abstract: "Lists the plugins, or prints the page of one.",
+    discussion: """
+      Examples:
+        ringway plugins
+        ringway plugins jq
+      """)
+
+  @Argument(help: "The plugin.") var name: String?
+  @Flag(name: .long, help: "Writes the page in Markdown.") var markdown = false
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    guard let name else {
+      for kind in [PluginSpec.Kind.source, .transform, .sink] {
+        Output.answer("\(kind.rawValue)s\n")
+        for spec in Catalog.specs where spec.kind == kind {
+          Output.answer("  \(spec.name)\(String(repeating: " ", count: max(1, 14 - spec.name.count)))\(spec.summary)\n")
+        }
+      }
+      return
+    }
+    guard let spec = Catalog.specs.first(where: { $0.name == name }) else {
+      let remedy = Nearest.remedy(for: name, among: Catalog.specs.map(\.name), of: "plugins") ?? ""
+      Output.say("ringway: there is no plugin \"\(name)\"; \(remedy)\n")
+      throw Specs.ExitCode.usage.end
+    }
+    Output.answer(markdown ? PluginPage.markdown(spec) : PluginPage.text(spec))
+  }
+}
+
+/// A plugin's page, from its declaration.
+enum PluginPage {
+  static func markdown(_ spec: PluginSpec) -> String {
+    var out = "# \(spec.name)\n\n\(spec.summary) A \(spec.kind.rawValue); \(processes(spec)).\n\n"
+    if !spec.details.isEmpty { out += spec.details + "\n\n" }
+    if !spec.settings.isEmpty {
+      out += "## Settings\n\n| setting | value | default | |\n| --- | --- | --- | --- |\n"
+      for setting in spec.settings {
+        out += "| `\(setting.name)` | \(setting.expected) | \(fallback(setting, quote: "`")) | \(setting.summary) |\n"
+      }
+      out += "\n"
+    }
+    return out + "## Example\n\n```yaml\n\(spec.example)\n```\n"
+  }
+
+  static func text(_ spec: PluginSpec) -> String {
+    var out = "\(spec.name): \(spec.summary) A \(spec.kind.rawValue); \(processes(spec)).\n"
+    if !spec.details.isEmpty { out += "\n" + wrapped(spec.details, indent: 0) }
+    if !spec.settings.isEmpty { out += "\nSettings, under `with:`\n" }
+    for setting in spec.settings {
+      out += "\n  \(setting.name)  (\(setting.expected); \(fallback(setting, quote: "") == "required" ? "required" : "default " + fallback(setting, quote: "")))\n"
+      out += wrapped(setting.summary, indent: 6)
+    }
+    return out + "\nExample\n\n" + spec.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)\n" }.joined()
+  }
+
+  private static func processes(_ spec: PluginSpec) -> String { spec.processes == .one ? "runs in one process" : "runs in any number of processes" }
+
+  private static func fallback(_ setting: SettingDeclaration, quote: String) -> String {
+    if setting.isRequired { return "required" }
+    return setting.fallback.map { quote + $0.compact + quote } ?? "none"
+  }
+
+  private static func wrapped(_ text: String, indent: Int) -> String {
+    let space = String(repeating: " ", count: indent)
+    var out = ""
+    var line = ""
+    for word in text.split(whereSeparator: { $0 == " " || $0 == "\n" }) {
+      if !line.isEmpty, indent + line.count + 1 + word.count > 96 {
+        out += space + line + "\n"
+        line = ""
+      }
+      line += (line.isEmpty ? "" : " ") + word
+    }
+    return out + space + line + "\n"
+  }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Platform
+import Plans
+import Specs
+import Supervision
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Checks a pipeline file and runs it to its end.",
+    discussion: """
+      Ctrl-C or SIGTERM stops the sources and finishes what is under way (exit 0); a second one stops at once (exit 75).
+      At the end one table says what happened, and one sentence which stage set the pace.
+
+      Examples:
+        ringway run frames.yaml
+        ringway run frames.yaml --set count=50 --set stages.detect.processes=4
+        ringway run frames.yaml --report report.json --progress off
+      """)
+
+  @Argument(help: "The pipeline file.", completion: .file(extensions: ["yaml", "yml", "json"])) var file: String
+  @OptionGroup var overrides: OverrideOptions
+  @Option(name: .long, help: ArgumentHelp("Writes what happened as JSON.", valueName: "file")) var report: String?
+  @Option(name: .long, help: ArgumentHelp("Live progress: auto, plain, json or off.", valueName: "kind")) var progress = ProgressKind.auto
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let check: Check
+    do throws(Check.Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
+      Output.say("ringway: \(error.text)\n")
+      throw Specs.ExitCode.noInput.end
+    }
+    Output.say(check.text)
+    guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
+    let screen = Screen(plan, progress, common)
+    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick), observer: screen)
+    screen.finish(result)
+    if let report {
+      do throws(SystemError) { try Files.replace(report, with: result.json.pretty + "\n") } catch {
+        Output.say("ringway: the report cannot be written: \(error)\n")
+        if result.code == .success { throw Specs.ExitCode.cannotCreate.end }
+      }
+    }
+    if result.code != .success { throw result.code.end }
+  }
+}
+
+enum ProgressKind: String, ExpressibleByArgument, CaseIterable { case auto, plain, json, off }

@@ -1,0 +1,53 @@
+import Specs
+import Supervision
+
+/// Numbers in columns.
+enum Table {
+  /// The table at the end of a run.
+  static func final(_ report: RunReport) -> String {
+    let head = ["stage", "plugin", "processes", "in", "out", "errors", "restarts", "busy", "waiting for input", "waiting for room"]
+    let rows = report.stages.map { stage in
+      [
+        stage.name, stage.plugin, String(stage.processes), stage.kind == .source ? "-" : String(stage.received), String(stage.emitted),
+        String(stage.errors), String(stage.restarts), percent(stage.busy), percent(stage.waitingInput),
+        stage.kind == .sink ? "-" : percent(stage.waitingRoom),
+      ]
+    }
+    return layout([head] + rows, columns: 0)
+  }
+
+  /// The block that is redrawn while a run is under way; no line is wider than the terminal.
+  static func live(_ report: RunReport, since last: RunReport?, over seconds: Double, columns: Int) -> String {
+    let head = ["stage", "in", "out", "a second", "queue", "busy"]
+    let rows = report.stages.enumerated().map { i, stage in
+      let before = last.flatMap { i < $0.stages.count ? $0.stages[i].emitted : nil } ?? 0
+      let rate = seconds > 0 ? Quantity.fixed(Double(stage.emitted - before) / seconds, 0) : "-"
+      let queue = stage.queued.flatMap { queued in stage.capacity.map { "\(queued)/\($0)" } } ?? "-"
+      return [
+        stage.name + (stage.processes > 1 ? " x\(stage.processes)" : ""), stage.kind == .source ? "-" : String(stage.received),
+        String(stage.emitted), rate, queue, percent(stage.busy),
+      ]
+    }
+    return layout([head] + rows, columns: columns)
+  }
+
+  private static func percent(_ value: Double) -> String { Quantity.fixed(value * 100, 0) + " %" }
+
+  /// The first column to the left, the others to the right; two spaces in between.
+  private static func layout(_ rows: [[String]], columns: Int) -> String {
+    guard let count = rows.first?.count else { return "" }
+    let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    let isText = (0..<count).map { column in rows.dropFirst().allSatisfy { !($0[column].first?.isNumber ?? false) && $0[column] != "-" } }
+    var out = ""
+    for row in rows {
+      var line = ""
+      for (column, cell) in row.enumerated() {
+        let space = String(repeating: " ", count: widths[column] - cell.count)
+        line += (column == 0 ? "" : "  ") + (isText[column] ? cell + space : space + cell)
+      }
+      while line.last == " " { line.removeLast() }
+      out += (columns > 0 ? String(line.prefix(max(1, columns - 1))) : line) + "\n"
+    }
+    return out
+  }
+}

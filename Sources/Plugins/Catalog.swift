@@ -1,0 +1,12 @@
+package import PluginKit
+
+/// Every built-in plugin, in the order in which `ringway plugins` lists them.
+package enum Catalog {
+  package static let all: [AnyPlugin] = [
+    .source(Generate.self), .source(FileRead.self), .source(StandardInput.self),
+    .transform(JQ.self), .transform(Hash.self),
+    .sink(FileWrite.self), .sink(StandardOutput.self), .sink(Discard.self),
+  ]
+
+  package static var specs: [PluginSpec] { all.map(\.spec) }
+}

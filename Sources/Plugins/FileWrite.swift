@@ -1,0 +1,82 @@
+import Platform
+import PluginKit
+
+/// Writes each message as a line of a file, exactly once: the file's length is committed together with the messages, and
+/// a worker that is started again cuts off what its predecessor wrote without having committed it.
+struct FileWrite: Sink {
+  enum Mode: String, Choice { case replace, append }
+
+  private static let path = Setting.path("path", "The file; its folder must exist.", example: "results.jsonl")
+  private static let mode = Setting<Mode>.choice(
+    "mode", "Whether the file is begun anew or goes on behind what it holds.", default: .replace)
+
+  static let spec = PluginSpec(
+    "file.write", .sink, "Writes each message as a line of a file.",
+    details: """
+      Every message stands in the file exactly once, also when the worker is killed at any moment. A message that holds a newline fails. New files can be read \
+      and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once. A full disk ends the run with 74; \
+      no message is lost by it.
+      """,
+    processes: .one, settings: [path.declaration, mode.declaration],
+    example: """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+          with: {count: 1000}
+        results:
+          plugin: file.write
+          inputs: [numbers]
+          with: {path: results.jsonl}
+      """,
+    resources: { [.writesFile(path: $0[path], setting: "path")] })
+
+  private let shown: String
+  private let mode: Mode
+  private let descriptor: Int32
+  private let isRegular: Bool
+  private var length = 0
+  private var buffer = LineBuffer()
+
+  init(_ given: Given, _ context: Context) throws {
+    shown = given[Self.path]
+    mode = given[Self.mode]
+    do throws(SystemError) {
+      descriptor = try Files.openForWriting(given.resolve(shown))
+      let status = try Files.status(of: descriptor)
+      isRegular = status.kind == .file
+      length = status.size
+    } catch {
+      throw WorkerFailure(error, shown)
+    }
+  }
+
+  mutating func resume(atLength committed: UInt64?) throws {
+    guard isRegular else { return }
+    let target = committed.map { Int(clamping: $0) } ?? (mode == .append ? length : 0)
+    if target > length {
+      throw WorkerFailure(.io, "\(shown) is shorter than what was written to it (\(length) of \(target) bytes): somebody has truncated or replaced it")
+    }
+    do throws(SystemError) {
+      try Files.truncate(descriptor, to: target)
+      try Files.seek(descriptor, to: target)
+    } catch {
+      throw WorkerFailure(error, shown)
+    }
+    length = target
+  }
+
+  mutating func write(_ message: Message) throws { try buffer.append(message) }
+
+  mutating func flush() throws -> UInt64? {
+    let more = buffer.count
+    do throws(SystemError) { try buffer.write(to: descriptor) } catch {
+      throw WorkerFailure(error, shown, error.errno == 28 ? "free space on the disk and run again" : "")
+    }
+    guard isRegular else { return nil }
+    length += more
+    return UInt64(length)
+  }
+
+  mutating func close() throws { Descriptors.close(descriptor) }
+}

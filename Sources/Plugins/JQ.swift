@@ -1,0 +1,128 @@
+import CJQ
+import PluginKit
+
+/// Runs a jq filter over each message.
+struct JQ: Transform {
+  private static let filter = Setting.string("filter", "The filter, in the jq language (jq 1.6).", example: ".name | ascii_upcase")
+  private static let raw = Setting.boolean(
+    "raw", "Whether results that are strings are handed on without quotes and escapes.", default: false)
+
+  static let spec = PluginSpec(
+    "jq", .transform, "Runs a jq filter over each message.",
+    details: """
+      A message is one JSON text; one that is not fails. Each result of the filter becomes a message of compact JSON text: several results become several messages, \
+      and `empty` becomes none. An error in the filter is the message's failure. Numbers are doubles, as in jq 1.6: whole numbers beyond 2^53 lose digits. \
+      The filter sees the worker's environment as `env`; modules cannot be imported. `timeout:` of the stage ends a filter that never ends.
+      """,
+    settings: [filter.declaration, raw.declaration],
+    example: """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+          with: {count: 1000}
+        large:
+          plugin: jq
+          inputs: [numbers]
+          with:
+            filter: 'select(.value > 500000) | {n, half: (.value / 2)}'
+        show:
+          plugin: stdout
+          inputs: [large]
+      """,
+    check: { given in
+      let (program, errors) = Program.compile(given[filter])
+      program?.free()
+      if program != nil { return [] }
+      return [SettingProblem("filter", "the jq filter does not compile: \(errors)", remedy: "try it with `jq -n '…'` on the command line")]
+    })
+
+  private let program: Program
+  private let isRaw: Bool
+
+  init(_ given: Given, _ context: Context) throws {
+    let (program, errors) = Program.compile(given[Self.filter])
+    guard let program else { throw WorkerFailure(.invalidPipeline, "the jq filter does not compile: \(errors)") }
+    self.program = program
+    isRaw = given[Self.raw]
+  }
+
+  mutating func process(_ message: Message, _ out: any Emitter) throws {
+    let text = message.payload.assumingMemoryBound(to: CChar.self)
+    guard let length = Int32(exactly: text.count) else { throw MessageFailure("the message is too long for jq", isPermanent: true) }
+    let input = text.baseAddress.map { jv_parse_sized($0, length) } ?? jv_parse_sized("", 0)
+    if jv_get_kind(input) == JV_KIND_INVALID {
+      throw MessageFailure("the message is not JSON: \(Self.reason(input))", isPermanent: true)
+    }
+    jq_start(program.state, input, 0)
+    while true {
+      let result = jq_next(program.state)
+      if jv_get_kind(result) == JV_KIND_INVALID {
+        guard jv_invalid_has_msg(jv_copy(result)) != 0 else {
+          jv_free(result)
+          break
+        }
+        throw MessageFailure("jq: \(Self.reason(result))")
+      }
+      if jq_halted(program.state) != 0 {
+        jv_free(result)
+        break
+      }
+      try emit(result, out)
+    }
+    if jq_halted(program.state) != 0 { throw MessageFailure("jq: the filter called halt") }
+  }
+
+  /// Consumes the result.
+  private func emit(_ result: jv, _ out: any Emitter) throws {
+    let text = isRaw && jv_get_kind(result) == JV_KIND_STRING ? result : jv_dump_string(result, 0)
+    defer { jv_free(text) }
+    let length = Int(jv_string_length_bytes(jv_copy(text)))
+    guard let characters = jv_string_value(text) else { return }
+    try out.emit(UnsafeRawBufferPointer(start: characters, count: length))
+  }
+
+  /// The words of an invalid value, which it consumes. The parser appends the text it was given, which is no business of
+  /// a log.
+  private static func reason(_ invalid: jv) -> String {
+    var message = jv_invalid_get_msg(invalid)
+    if jv_get_kind(message) != JV_KIND_STRING { message = jv_dump_string(message, 0) }
+    defer { jv_free(message) }
+    guard let characters = jv_string_value(message) else { return "unknown error" }
+    let text = String(cString: characters)
+    return text.firstRange(of: " (while parsing").map { String(text[..<$0.lowerBound]) } ?? text
+  }
+
+  mutating func close() throws { program.free() }
+
+  /// A compiled filter.
+  private struct Program {
+    let state: OpaquePointer
+
+    func free() {
+      var state: OpaquePointer? = state
+      jq_teardown(&state)
+    }
+
+    static func compile(_ filter: String) -> (Program?, errors: String) {
+      guard let state = jq_init() else { return (nil, "out of memory") }
+      let errors = Errors()
+      jq_set_error_cb(state, { data, message in
+        defer { jv_free(message) }
+        guard let data, jv_get_kind(message) == JV_KIND_STRING, let text = jv_string_value(message) else { return }
+        Unmanaged<Errors>.fromOpaque(data).takeUnretainedValue().lines.append(String(cString: text))
+      }, Unmanaged.passUnretained(errors).toOpaque())
+      let done = jq_compile(state, filter) != 0
+      jq_set_error_cb(state, { _, message in jv_free(message) }, nil)
+      let program = Program(state: state)
+      if done { return (program, "") }
+      program.free()
+      // Its first line says what is wrong; the last one only counts.
+      let text = errors.lines.filter { !$0.hasSuffix("compile error") && !$0.hasSuffix("compile errors") }.first ?? "unknown error"
+      let line = text.split(separator: "\n").first.map(String.init) ?? text
+      return (nil, line.hasPrefix("jq: error: ") ? String(line.dropFirst(11)) : line)
+    }
+
+    private final class Errors { var lines: [String] = [] }
+  }
+}
