@@ -59,7 +59,7 @@ struct Check {
   }
 
   /// The schema that `ringway schema` prints, compiled.
-  private static let schema: Schema = Schema.trusted(PipelineSchema.json(catalog: Catalog.specs))
+  private static var schema: Schema { Schema.trusted(PipelineSchema.json(catalog: Catalog.specs)) }
 
   private static func directory(of file: String) -> String {
     let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
