@@ -32,9 +32,11 @@ struct Check {
     let expanded = Expansion.expand(document, overrides: overrides.map { ($0.path, $0.value) }, environment: { environment[$0] })
     let found = expanded.diagnostics + Check.schema.validate(expanded.node)
     let (plan, more) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: surroundings)
-    // What the schema has said of a place need not be said again.
-    let places = Set(found.map(\.span.start.offset))
-    let all = found + more.filter { $0.span.isNone || !places.contains($0.span.start.offset) }
+    // What the schema has said of a place need not be said again; but of what is missing, the plugin knows more.
+    let missing = Set(more.filter { $0.code == "missing-key" }.map(\.span.start.offset))
+    let first = found.filter { !($0.code == "missing-key" && missing.contains($0.span.start.offset)) }
+    let places = Set(first.map(\.span.start.offset))
+    let all = first + more.filter { $0.span.isNone || !places.contains($0.span.start.offset) }
     diagnostics = Diagnostic.sorted(all)
     self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
   }

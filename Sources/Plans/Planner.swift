@@ -90,7 +90,8 @@ package struct Planner {
     var stage = Stage(name: pair.key, plugin: plugin, kind: spec?.kind ?? .transform)
     stage.inputs = []
     var draft = Draft(name: pair.key, keySpan: pair.keySpan, node: node, spec: spec, stage: stage)
-    for item in node["inputs"]?.items ?? [] {
+    // One name without its brackets is the schema's to report; here it counts as meant.
+    for item in node["inputs"]?.items ?? node["inputs"].map({ [$0] }) ?? [] {
       guard let name = item.string else { continue }
       if draft.inputSpans[name] != nil {
         report("input-twice", "the input \"\(name)\" is named twice", item.span, path + ".inputs", "remove one of the two")

@@ -3,9 +3,9 @@ package import PluginKit
 /// Every built-in plugin, in the order in which `ringway plugins` lists them.
 package enum Catalog {
   package static let all: [AnyPlugin] = [
-    .source(Generate.self), .source(FileRead.self), .source(StandardInput.self),
+    .source(Generate.self), .source(FileRead.self), .source(StandardInput.self), .source(HTTPListen.self),
     .transform(JQ.self), .transform(Hash.self),
-    .sink(FileWrite.self), .sink(StandardOutput.self), .sink(Discard.self),
+    .sink(FileWrite.self), .sink(StandardOutput.self), .delivery(HTTPPost.self), .sink(Discard.self),
   ]
 
   package static var specs: [PluginSpec] { all.map(\.spec) }

@@ -94,13 +94,13 @@ extension Node {
   /// A value that stands nowhere.
   init(_ json: JSON) {
     switch json {
-    case .null: self.init(.null)
-    case .boolean(let b): self.init(.boolean(b))
-    case .integer(let i): self.init(.integer(i), text: String(i))
-    case .number(let d): self.init(.number(d), text: "\(d)")
-    case .string(let s): self.init(.string(s), text: s, isQuoted: true)
-    case .array(let items): self.init(.sequence(items.map { Node($0) }))
-    case .object(let pairs): self.init(.mapping(pairs.map { Node.Pair(key: $0.0, value: Node($0.1)) }))
+    case .null: self.init(Node.Value.null)
+    case .boolean(let b): self.init(Node.Value.boolean(b))
+    case .integer(let i): self.init(Node.Value.integer(i), text: String(i))
+    case .number(let d): self.init(Node.Value.number(d), text: "\(d)")
+    case .string(let s): self.init(Node.Value.string(s), text: s, isQuoted: true)
+    case .array(let items): self.init(Node.Value.sequence(items.map { Node($0) }))
+    case .object(let pairs): self.init(Node.Value.mapping(pairs.map { Node.Pair(key: $0.0, value: Node($0.1)) }))
     }
   }
 }
