@@ -7,14 +7,18 @@ struct JQ: Transform {
   private static let raw = Setting.boolean(
     "raw", "Whether results that are strings are handed on without quotes and escapes.", default: false)
 
+  enum Input: String, Choice { case json, text }
+  private static let input = Setting<Input>.choice(
+    "input", "How the filter sees a message: json, as the value that its text means; text, as a string.", default: .json)
+
   static let spec = PluginSpec(
     "jq", .transform, "Runs a jq filter over each message.",
     details: """
-      A message is one JSON text; one that is not fails. Each result of the filter becomes a message of compact JSON text: several results become several messages, \
+      A message is one JSON text, unless `input: text` says that it is plain text; one that is not fails. Each result of the filter becomes a message of compact JSON text: several results become several messages, \
       and `empty` becomes none. An error in the filter is the message's failure. Numbers are doubles, as in jq 1.6: whole numbers beyond 2^53 lose digits. \
       The filter sees the worker's environment as `env`; modules cannot be imported. `timeout:` of the stage ends a filter that never ends.
       """,
-    settings: [filter.declaration, raw.declaration],
+    settings: [filter.declaration, raw.declaration, input.declaration],
     example: """
       ringway: 1
       stages:
@@ -39,18 +43,22 @@ struct JQ: Transform {
 
   private let program: Program
   private let isRaw: Bool
+  private let isText: Bool
 
   init(_ given: Given, _ context: Context) throws {
     let (program, errors) = Program.compile(given[Self.filter])
     guard let program else { throw WorkerFailure(.invalidPipeline, "the jq filter does not compile: \(errors)") }
     self.program = program
     isRaw = given[Self.raw]
+    isText = given[Self.input] == .text
   }
 
   mutating func process(_ message: Message, _ out: any Emitter) throws {
     let text = message.payload.assumingMemoryBound(to: CChar.self)
     guard let length = Int32(exactly: text.count) else { throw MessageFailure("the message is too long for jq", isPermanent: true) }
-    let input = text.baseAddress.map { jv_parse_sized($0, length) } ?? jv_parse_sized("", 0)
+    let start = text.baseAddress
+    // Text that is no UTF-8 gets replacement characters (jv_string_sized).
+    let input = isText ? jv_string_sized(start, length) : start.map { jv_parse_sized($0, length) } ?? jv_parse_sized("", 0)
     if jv_get_kind(input) == JV_KIND_INVALID {
       throw MessageFailure("the message is not JSON: \(Self.reason(input))", isPermanent: true)
     }

@@ -17,6 +17,8 @@ package struct RunReport: Sendable {
     package var busy = 0.0
     package var waitingInput = 0.0
     package var waitingRoom = 0.0
+    /// The time its processes were busy, as a fraction of the whole run: a stage that was busy all its short life limits nothing.
+    package var busyOfRun = 0.0
     /// Milliseconds from being handed to this stage to being handed on.
     package var p50 = 0.0
     package var p99 = 0.0
@@ -93,7 +95,7 @@ package struct Bottleneck: Sendable, Equatable {
   /// The busiest stage limits the run. Its neighbours bear witness: those before it wait for room, those after it for
   /// input. Nil when no stage was busy enough to be called a limit.
   package static func find(in stages: [RunReport.StageReport], writers: [[Int]], readers: [[Int]]) -> Bottleneck? {
-    guard let index = stages.indices.max(by: { stages[$0].busy < stages[$1].busy }), stages[index].busy >= 0.2 else { return nil }
+    guard let index = stages.indices.max(by: { stages[$0].busyOfRun < stages[$1].busyOfRun }), stages[index].busyOfRun >= 0.2 else { return nil }
     let stage = stages[index]
     func percent(_ value: Double) -> String { Quantity.fixed(value * 100, 0) + " %" }
     var parts = [

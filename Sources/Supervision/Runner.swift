@@ -358,6 +358,8 @@ private final class Runner {
       report.waitingInput = min(1, waitedInput / there)
       report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)
       report.busy = max(0, 1 - report.waitingInput - report.waitingRoom)
+      let run = (ContinuousClock.now - began).inSeconds * 1e9 * Double(max(1, stage.processes))
+      if run > 0 { report.busyOfRun = min(1, report.busy * there / run) }
     }
     report.p50 = quantile(latencies, 0.5)
     report.p99 = quantile(latencies, 0.99)

@@ -1,0 +1,56 @@
+# Builds, tests and installs Ringway. `make` lists the tasks.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check install clean schema
+
+PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
+RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
+PREFIX   ?= /usr/local
+BINARY   := .build/release/ringway
+# The Swift libraries go into the binary, so that it runs where there is no Swift.
+RELEASE  := -c release --static-swift-stdlib
+# Suites that others wrote, if they lie beside this folder.
+CORPORA  ?= $(wildcard ../shared/corpora)
+
+help: ## list the tasks
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install the C libraries that are missing
+	@missing=""; \
+	for package in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	command="apt-get update && apt-get install -y$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then DEBIAN_FRONTEND=noninteractive bash -c "$$command"; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo DEBIAN_FRONTEND=noninteractive bash -c "$$command"; \
+	elif [ -t 0 ] && command -v sudo >/dev/null; then sudo bash -c "$$command"; \
+	else echo "These packages are missing. Install them as root, then try again:"; echo "  $$command"; exit 1; fi
+
+build: setup ## build .build/release/ringway
+	swift build $(RELEASE) --product ringway
+
+run: build ## build, and run pipelines/frames.yaml
+	$(BINARY) run pipelines/frames.yaml
+
+test: setup ## run the tests
+	swift build --build-tests
+	RINGWAY_CORPORA="$(abspath $(CORPORA))" swift test --skip-build
+
+check: setup ## what a change must pass beyond the tests: no warnings, explicit imports, nothing generated is stale
+	swift build --build-tests --scratch-path .build-check --explicit-target-dependency-import-check error -Xswiftc -warnings-as-errors
+	@if grep -rnE '^\s*((public|package|internal) )?import Foundation\s*$$' Sources; then echo "Sources import Foundation, which costs 50 MB"; exit 1; fi
+	swift run --scratch-path .build-check --skip-build ringway schema | diff -u schemas/pipeline.schema.json - || { echo "schemas/pipeline.schema.json is stale: run 'make schema'"; exit 1; }
+
+schema: setup ## generate schemas/pipeline.schema.json
+	swift build --product ringway
+	mkdir -p schemas
+	.build/debug/ringway schema > schemas/pipeline.schema.json
+
+install: build ## install into PREFIX (default /usr/local)
+	install -D -m 755 $(BINARY) "$(PREFIX)/bin/ringway"
+	strip "$(PREFIX)/bin/ringway"
+	@echo "Installed $(PREFIX)/bin/ringway. It needs no Swift, but these packages: $(RUNTIME)"
+	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
+
+clean: ## remove what was built
+	rm -rf .build .build-check
