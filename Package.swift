@@ -69,9 +69,10 @@ let package = Package(
     tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
     tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),
     tests("SupervisionTests", ["Supervision", "Plans", "Rings", "Platform", "Specs"]),
-    tests("CommandsTests", ["Commands", "Documents", "Specs", "Platform"]),
-    tests("PipelineTests", ["Documents", "Specs", "Platform"]),
-    tests("RepositoryTests", ["Commands", "Documents", "Specs", "Platform"]),
+    tests("CommandsTests", ["Harness", "ringway"]),
+    .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
+    tests("PipelineTests", ["Harness", "Specs", "ringway"]),
+    tests("RepositoryTests", ["Harness", "Commands", "ringway"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -13,6 +13,13 @@ package enum CurrentProcess {
     linux_parent_death_signal(SIGKILL) == 0 && getppid() == parent
   }
 
+  /// Makes errors of two signals that would kill: writing to a pipe that nobody reads is EPIPE then (SIGPIPE), and
+  /// writing beyond the file size limit is EFBIG (SIGXFSZ).
+  package static func ignoreWriteSignals() {
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+  }
+
   /// Ends the process at once: no exit handlers, no flushing of what a library may hold.
   package static func exit(_ status: Int32) -> Never { _exit(status) }
 }

@@ -15,6 +15,7 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
     CurrentProcess.exit(ExitCode.usage.rawValue)
   }
   guard CurrentProcess.dieWithParent(runner) else { CurrentProcess.exit(ExitCode.stopped.rawValue) }
+  CurrentProcess.ignoreWriteSignals()
   let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
   do {
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {

@@ -1,0 +1,147 @@
+public import Foundation
+
+/// The program under test, run as a user runs it.
+public enum Ringway {
+  /// The repository's top folder.
+  public static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  /// `RINGWAY_BINARY`, or the program that was built beside the tests.
+  public static let binary: URL = {
+    if let path = ProcessInfo.processInfo.environment["RINGWAY_BINARY"] { return URL(fileURLWithPath: path) }
+    let link = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return URL(fileURLWithPath: link).deletingLastPathComponent().appendingPathComponent("ringway")
+  }()
+
+  public struct Result: Sendable {
+    public var status: Int32
+    public var output: String
+    public var errors: String
+  }
+
+  /// Runs to the end.
+  public static func run(
+    _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:], input: String? = nil, deadline: TimeInterval = 60
+  ) throws -> Result {
+    let running = try Running(arguments, in: folder, environment: environment, input: input)
+    return try running.finish(within: deadline)
+  }
+}
+
+/// A run that is under way.
+public final class Running {
+  public let process = Process()
+  private let folder: TemporaryFolder
+  private let outputFile: URL
+  private let errorFile: URL
+
+  public init(
+    _ arguments: [String], in directory: URL? = nil, environment: [String: String] = [:], input: String? = nil, executable: URL = Ringway.binary
+  ) throws {
+    folder = try TemporaryFolder()
+    outputFile = folder.url.appendingPathComponent("output")
+    errorFile = folder.url.appendingPathComponent("errors")
+    let inputFile = folder.url.appendingPathComponent("input")
+    for file in [outputFile, errorFile] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
+    try (input ?? "").write(to: inputFile, atomically: true, encoding: .utf8)
+    process.executableURL = executable
+    process.arguments = arguments
+    process.currentDirectoryURL = directory
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.standardInput = try FileHandle(forReadingFrom: inputFile)
+    process.standardOutput = try FileHandle(forWritingTo: outputFile)
+    process.standardError = try FileHandle(forWritingTo: errorFile)
+    try process.run()
+  }
+
+  public var pid: Int32 { process.processIdentifier }
+  public var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
+  public var errors: String { (try? String(contentsOf: errorFile, encoding: .utf8)) ?? "" }
+
+  /// The worker processes, by the arguments that name them in `ps`: (pid, stage).
+  public var workers: [(pid: Int32, stage: String)] { Self.children(of: pid) }
+
+  public static func children(of parent: Int32) -> [(pid: Int32, stage: String)] {
+    let list = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""
+    return list.split(separator: " ").compactMap { Int32($0) }.compactMap { pid in
+      guard let line = try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8) else { return nil }
+      let words = line.split(separator: "\0")
+      return words.count > 2 && words[1] == "__worker" ? (pid, String(words[2])) : nil
+    }
+  }
+
+  /// Waits for the end.
+  public func finish(within seconds: TimeInterval = 60) throws -> Ringway.Result {
+    guard eventually(within: seconds, { !process.isRunning }) else {
+      kill(pid, SIGKILL)
+      process.waitUntilExit()
+      throw Failure("still running after \(seconds) s; it wrote:\n\(errors)")
+    }
+    process.waitUntilExit()
+    let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+    return Ringway.Result(status: status, output: output, errors: errors)
+  }
+}
+
+public struct Failure: Error, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// A folder that goes away with its owner.
+public final class TemporaryFolder: Sendable {
+  public let url: URL
+
+  public init() throws {
+    url = FileManager.default.temporaryDirectory.appendingPathComponent("ringway-test-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  /// Writes a file and returns its path.
+  @discardableResult
+  public func write(_ name: String, _ text: String) throws -> String {
+    let file = url.appendingPathComponent(name)
+    try text.write(to: file, atomically: true, encoding: .utf8)
+    return file.path
+  }
+
+  public func path(_ name: String) -> String { url.appendingPathComponent(name).path }
+
+  public func lines(_ name: String) -> [String] {
+    let text = (try? String(contentsOf: url.appendingPathComponent(name), encoding: .utf8)) ?? ""
+    return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+  }
+}
+
+/// Waits until a condition holds. It yields the core in between and gives up at the deadline: the deadline bounds a test
+/// that would hang, it is never what a passing test waits for.
+public func eventually(within seconds: TimeInterval = 20, _ condition: () -> Bool) -> Bool {
+  let deadline = Date().addingTimeInterval(seconds)
+  while !condition() {
+    if Date() > deadline { return false }
+    var nothing = pollfd(fd: -1, events: 0, revents: 0)
+    poll(&nothing, 1, 2)
+  }
+  return true
+}
+
+/// Random numbers that can be repeated: tests print the seed.
+public struct Seeded: RandomNumberGenerator {
+  private var state: UInt64
+
+  public init(_ seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+    return z ^ z >> 31
+  }
+}
+
+/// A seed for this run, or the one that `RINGWAY_SEED` repeats.
+public func testSeed() -> UInt64 {
+  ProcessInfo.processInfo.environment["RINGWAY_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...999_999)
+}
