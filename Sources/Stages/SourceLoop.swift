@@ -41,6 +41,11 @@ enum SourceLoop {
       } catch let failure as MessageFailure {
         try giveUp(failure, worker)
         continue
+      } catch let failure as WorkerFailure {
+        // What it made before it could not go on is good.
+        handoff.abandon()
+        try handOver(isFull: false)
+        throw failure
       }
       switch step {
       case .emitted(let next), .moved(let next):

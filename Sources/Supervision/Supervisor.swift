@@ -134,8 +134,7 @@ struct Supervisor {
       workers[worker].state = .dead(end)
       return [.recover(worker: worker)]
     case .recovered(let worker, let facts): return recovered(worker, facts, now)
-    case .failed(let worker, let code, let text):
-      return stop(code, "stage \"\(plan.stages[workers[worker].stage].name)\": \(text)")
+    case .failed(let worker, let code, let text): return fail(worker, code, text)
     case .messageFailed(let worker, let text):
       return stop(.messageFailed, "stage \"\(plan.stages[workers[worker].stage].name)\" gave up a message: \(text)")
     case .backoffOver(let worker):
@@ -169,14 +168,16 @@ struct Supervisor {
     let stage = workers[worker].stage
     let isSource = plan.stages[stage].kind == .source
     // An exit that says what is wrong, from a worker whose words did not arrive.
+    var actions: [Action] = []
     if case .exited(let status) = end, status != 0, status != 1, let code = ExitCode(rawValue: status), code != .success {
       workers[worker].state = .gone
-      return stop(code, "stage \"\(plan.stages[stage].name)\" ended with exit status \(status)" + words(facts))
+      actions = fail(worker, code, "ended with exit status \(status)" + words(facts))
+      if isStopping { return actions }
     }
     if isSource {
       if facts.ended || isDraining {
         workers[worker].state = .gone
-        return endIfDone(stage, facts.openSlots)
+        return actions + endIfDone(stage, facts.openSlots)
       }
       if plan.stages[stage].resources.contains(.standardInput) {
         workers[worker].state = .gone
@@ -253,8 +254,25 @@ struct Supervisor {
   private mutating func signal() -> [Action] {
     if isDraining { return stop(.stopped, "stopped by a second signal; messages are left") }
     if isStopping { return [] }
+    return drain()
+  }
+
+  /// A worker's plugin cannot go on. When it is a source, what it made before is finished first; any other stage leaves
+  /// messages that nobody could take.
+  private mutating func fail(_ worker: Int, _ code: ExitCode, _ text: String) -> [Action] {
+    let stage = plan.stages[workers[worker].stage]
+    let sentence = "stage \"\(stage.name)\": \(text)"
+    guard stage.kind == .source, code != .invariantBroken, !isStopping else { return stop(code, sentence) }
+    if self.code == .success {
+      self.code = code
+      cause = sentence
+    }
+    return isDraining ? [] : [.note(stage: nil, sentence)] + drain()
+  }
+
+  private mutating func drain() -> [Action] {
     isDraining = true
-    var actions: [Action] = [.note(stage: nil, "draining: the sources stop, what is under way is finished (a second signal stops at once)")]
+    var actions: [Action] = [.note(stage: nil, "draining: the sources stop, what is under way is finished (a signal stops at once)")]
     actions.append(.startDrain(plan.drain))
     for worker in sourceWorkers {
       switch workers[worker].state {

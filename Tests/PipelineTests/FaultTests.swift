@@ -1,0 +1,399 @@
+import Foundation
+import Harness
+import Testing
+
+/// What goes wrong in the field, with real processes.
+@Suite struct FaultTests {
+  /// An endless source, a transform in four processes, a file.
+  private func endless(_ folder: TemporaryFolder, extra: String = "") throws -> String {
+    try folder.write("endless.yaml", """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+          with: {rate: 2000/s}
+        digest:
+          plugin: hash
+          inputs: [numbers]
+          processes: 4
+          \(extra)
+        results:
+          plugin: file.write
+          inputs: [digest]
+          with: {path: out.txt}
+      """)
+  }
+
+  private func start(_ file: String, _ folder: TemporaryFolder) throws -> Running {
+    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    #expect(eventually { folder.lines("out.txt").count > 50 }, "\(running.errors)")
+    return running
+  }
+
+  private func isAlive(_ pid: Int32) -> Bool {
+    guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+    return !status.contains(") Z ")
+  }
+
+  // MARK: Signals
+
+  @Test(arguments: [SIGINT, SIGTERM])
+  func oneSignalDrains(signal: Int32) throws {
+    let folder = try TemporaryFolder()
+    let running = try start(try endless(folder), folder)
+    kill(running.pid, signal)
+    let result = try running.finish(within: 20)
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try Report(folder.path("report.json"))
+    #expect(report.outcome == "drained" && report.balances)
+    #expect(report.stage("numbers", "out") == folder.lines("out.txt").count, "what the source made has all arrived")
+  }
+
+  @Test func aSecondSignalStopsAtOnce() throws {
+    let folder = try TemporaryFolder()
+    let running = try startComputing(try endless(folder, extra: "with: {rounds: 500000000}"))
+    let workers = running.workers.map(\.pid)
+    kill(running.pid, SIGINT)
+    #expect(eventually { running.errors.contains("draining") })
+    let began = Date()
+    kill(running.pid, SIGINT)
+    let result = try running.finish(within: 20)
+    #expect(result.status == 75)
+    #expect(Date().timeIntervalSince(began) < 1.5)
+    #expect(eventually { !workers.contains(where: isAlive) })
+  }
+
+  private func startComputing(_ file: String) throws -> Running {
+    let running = try Running(["run", file, "--progress", "off"])
+    // The processes that compute have begun to: their time grows.
+    #expect(eventually { running.workers.filter { $0.stage == "digest" && cpuTicks($0.pid) > 20 }.count == 4 }, "\(running.errors)")
+    return running
+  }
+
+  /// Hundredths of a second of CPU that a process has used.
+  private func cpuTicks(_ pid: Int32) -> Int {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return 0 }
+    let fields = text[name...].split(separator: " ")
+    return fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
+  }
+
+  @Test func aDrainThatTakesTooLongStopsWithWorkLeft() throws {
+    let folder = try TemporaryFolder()
+    let file = try endless(folder, extra: "with: {rounds: 900000000}")
+    let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "ringway: 1", with: "ringway: 1\ndrain: 300ms")
+    try folder.write("endless.yaml", text)
+    let running = try startComputing(file)
+    kill(running.pid, SIGTERM)
+    let result = try running.finish(within: 20)
+    #expect(result.status == 75)
+    #expect(result.errors.contains("the drain took longer than 300ms"))
+  }
+
+  // MARK: Deaths
+
+  @Test func nothingIsLeftAfterTheRunnerIsKilled() throws {
+    let folder = try TemporaryFolder()
+    let running = try start(try endless(folder), folder)
+    let workers = running.workers.map(\.pid)
+    #expect(workers.count == 6)
+    kill(running.pid, SIGKILL)
+    let began = Date()
+    #expect(eventually { !workers.contains(where: isAlive) })
+    #expect(Date().timeIntervalSince(began) < 1)
+  }
+
+  @Test func aStoppedWorkerIsKilledByItsTimeoutAndItsMessageGoesOn() throws {
+    let folder = try TemporaryFolder()
+    // Slow enough that a worker is nearly always inside a call.
+    let running = try start(try endless(folder, extra: "timeout: 400ms\n    with: {rounds: 2000}"), folder)
+    let worker = try #require(running.workers.first { $0.stage == "digest" })
+    // A worker that happens to wait for its ring when it is stopped is no late message: another try then.
+    var stopped = 0
+    while !running.errors.contains("took longer than the timeout"), stopped < 50 {
+      guard let victim = running.workers.first(where: { $0.stage == "digest" }) else { continue }
+      kill(victim.pid, SIGSTOP)
+      stopped += 1
+      if eventually(within: 1.5, { running.errors.contains("took longer than the timeout") }) { break }
+      kill(victim.pid, SIGCONT)
+    }
+    #expect(running.errors.contains("took longer than the timeout"))
+    #expect(eventually { !isAlive(worker.pid) || running.workers.filter { $0.stage == "digest" }.count == 4 })
+    kill(running.pid, SIGTERM)
+    let result = try running.finish(within: 30)
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try Report(folder.path("report.json"))
+    #expect(report.balances && report.stage("digest", "restarts") >= 1)
+    #expect(report.stage("numbers", "out") == folder.lines("out.txt").count)
+  }
+
+  @Test func aMessageThatNeverEndsIsGivenUpAndNamed() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+          with: {count: 50}
+        work:
+          plugin: jq
+          inputs: [numbers]
+          processes: 2
+          timeout: 200ms
+          on_error: {deaths: 2, then: drop}
+          restart: {max: 100}
+          with: {filter: "if .n == 7 then last(range(1e18)) else .n end"}
+        results:
+          plugin: file.write
+          inputs: [work]
+          with: {path: out.txt}
+      """)
+    let result = try Ringway.run(["run", file, "--report", folder.path("report.json")])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(Set(folder.lines("out.txt")) == Set((0..<50).filter { $0 != 7 }.map(String.init)))
+    #expect(result.errors.contains("dropped a message: 2 workers died with this message in hand"))
+    let report = try Report(folder.path("report.json"))
+    #expect(report.stage("work", "dropped") == 1 && report.balances)
+  }
+
+  @Test func aStageThatNeverStartsSpendsItsRestarts() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+        work:
+          plugin: hash
+          inputs: [numbers]
+          restart: {max: 3, backoff: 1ms}
+          environment: {LD_PRELOAD: /nonexistent/no.so, SWIFT_BACKTRACE: enable=no}
+        results:
+          plugin: discard
+          inputs: [work]
+      """)
+    let running = try Running(["run", file, "--progress", "off"])
+    // Every new worker of the stage is killed as soon as it is seen.
+    while running.process.isRunning { for worker in running.workers where worker.stage == "work" { kill(worker.pid, SIGKILL) } }
+    let result = try running.finish()
+    #expect(result.status == 100)
+    #expect(result.errors.contains("stage \"work\" died more than 3 times within 10s without making progress; the last time: signal 9"))
+  }
+
+  @Test func aStandardInputThatDiesEndsTheRunWith75() throws {
+    let folder = try TemporaryFolder()
+    let pipe = folder.path("in.fifo")
+    mkfifo(pipe, 0o600)
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  lines:\n    plugin: stdin\n  out:\n    plugin: discard\n    inputs: [lines]\n")
+    let running = try Running(["-c", "exec '\(Ringway.binary.path)' run '\(file)' --progress off < '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/sh"))
+    let writer = open(pipe, O_WRONLY)
+    defer { close(writer) }
+    #expect(eventually { running.workers.contains { $0.stage == "lines" } })
+    _ = eventually(within: 0.2) { false }
+    for worker in running.workers where worker.stage == "lines" { kill(worker.pid, SIGKILL) }
+    let result = try running.finish()
+    #expect(result.status == 75)
+    #expect(result.errors.contains("standard input cannot be read again"))
+  }
+
+  // MARK: Messages
+
+  @Test func aMessageThatFailsStopsTheRunAndIsNamed() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("in.txt", "1\n2\nthis is no JSON\n4\n")
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        lines:
+          plugin: file.read
+          with: {path: in.txt}
+        double:
+          plugin: jq
+          inputs: [lines]
+          with: {filter: ". * 2"}
+        results:
+          plugin: file.write
+          inputs: [double]
+          with: {path: out.txt}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    #expect(result.status == 65)
+    #expect(result.errors.contains("stage \"double\" gave up a message: the message is not JSON"))
+    #expect(!result.errors.contains("this is no JSON"), "a payload is nobody's business")
+    let report = try Report(folder.path("report.json"))
+    #expect(report.outcome == "failed" && report.balances)
+
+    let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "    with: {filter", with: "    on_error: {then: drop}\n    with: {filter")
+    try folder.write("p.yaml", text)
+    let dropped = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    #expect(dropped.status == 0, "\(dropped.errors)")
+    #expect(folder.lines("out.txt") == ["2", "4", "8"])
+    #expect(try Report(folder.path("report.json")).stage("double", "dropped") == 1)
+  }
+
+  @Test func oneMessageBecomesThousandsThroughAQueueOfTwo() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        one:
+          plugin: generate
+          with: {count: 3}
+        many:
+          plugin: jq
+          inputs: [one]
+          processes: 2
+          with: {filter: ".n as $n | range(5000) | {n: $n, i: .}"}
+        results:
+          plugin: file.write
+          inputs: [many]
+          queue: {capacity: 2, message: 1KiB}
+          with: {path: out.txt}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = folder.lines("out.txt")
+    #expect(lines.count == 15_000 && Set(lines).count == 15_000)
+  }
+
+  @Test func everyReaderOfAStageGetsEveryMessageAndInputsMerge() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        a:
+          plugin: generate
+          with: {count: 2000}
+        left:
+          plugin: jq
+          inputs: [a]
+          with: {filter: ".n"}
+        right:
+          plugin: jq
+          inputs: [a]
+          processes: 3
+          with: {filter: "-.n - 1"}
+        all:
+          plugin: file.write
+          inputs: [left, right]
+          queue: {capacity: 5}
+          with: {path: out.txt}
+        hashes:
+          plugin: hash
+          inputs: [left]
+        other:
+          plugin: file.write
+          inputs: [hashes]
+          with: {path: other.txt}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    let numbers = folder.lines("out.txt").compactMap { Int($0) }
+    #expect(numbers.count == 4000 && Set(numbers) == Set(-2000..<2000))
+    // One process after one process: in the order in which they were published.
+    #expect(numbers.filter { $0 >= 0 } == Array(0..<2000))
+    #expect(folder.lines("other.txt").count == 2000)
+  }
+
+  @Test func messagesOfEverySizeArriveUnchanged() throws {
+    let folder = try TemporaryFolder()
+    let sizes = [0, 1, 15, 16, 17, 16_383, 16_384, 16_385, 65_536, 500_000, 1_048_576]
+    for (i, size) in sizes.enumerated() {
+      try folder.write(String(format: "in%02d.bin", i), String(repeating: Character(UnicodeScalar(UInt8(97 + i))), count: size))
+    }
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        files:
+          plugin: file.read
+          with: {path: "in*.bin", format: whole}
+        results:
+          plugin: file.write
+          inputs: [files]
+          queue: {capacity: 3}
+          with: {path: out.txt}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(folder.lines("out.txt").map(\.count) == sizes)
+  }
+
+  // MARK: Files and outputs
+
+  @Test func aFullDiskEndsTheRunWith74AndLosesNothing() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers:
+          plugin: generate
+          with: {count: 100000}
+        results:
+          plugin: file.write
+          inputs: [numbers]
+          with: {path: disk/out.txt}
+      """)
+    // A tiny file system of its own, seen by this run alone.
+    let script = """
+      mount -t tmpfs -o size=64k none '\(folder.url.path)/disk' || exit 99
+      '\(Ringway.binary.path)' run '\(file)' --progress off --report '\(folder.path("report.json"))'
+      status=$?; cp '\(folder.url.path)/disk/out.txt' '\(folder.path("out.txt"))'; exit $status
+      """
+    try FileManager.default.createDirectory(atPath: folder.path("disk"), withIntermediateDirectories: false)
+    let running = try Running(["-Urm", "bash", "-c", script], executable: URL(fileURLWithPath: "/usr/bin/unshare"))
+    let result = try running.finish()
+    if result.status == 99 || result.status == 1 {
+      print("skipped: this machine allows no file system of one's own (unshare -Urm)")
+      return
+    }
+    #expect(result.status == 74, "\(result.errors)")
+    #expect(result.errors.contains("disk/out.txt: No space left on device"))
+    let report = try Report(folder.path("report.json"))
+    #expect(report.balances)
+    // What was committed stands in the file, whole, and in order.
+    let lines = folder.lines("out.txt")
+    #expect(lines.count >= report.stage("results", "out") && report.stage("results", "out") > 0)
+    for (i, line) in lines.prefix(max(0, report.stage("results", "out"))).enumerated() { #expect(line.hasPrefix("{\"n\":\(i),")) }
+
+    let full = try folder.write("full.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: /dev/full}\n")
+    let device = try Ringway.run(["run", full, "--progress", "off"])
+    #expect(device.status == 74)
+    #expect(device.errors.contains("No space left on device"))
+  }
+
+  @Test func anOutputThatNobodyReadsEndsTheRun() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: stdout\n    inputs: [n]\n")
+    let running = try Running(
+      ["-c", "'\(Ringway.binary.path)' run '\(file)' --progress off | head -n 3; exit ${PIPESTATUS[0]}"], executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish()
+    #expect(result.status == 74)
+    #expect(result.output.split(separator: "\n").count == 3)
+    #expect(result.errors.contains("whoever read it is gone"))
+  }
+
+  @Test func aSourceFileThatVanishesIsReportedAndNotSkipped() throws {
+    let folder = try TemporaryFolder()
+    mkfifo(folder.path("a.txt"), 0o600)
+    try folder.write("b.txt", "hello\n")
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: file.read\n    with: {path: \"?.txt\"}\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: out.log}\n")
+    let running = try Running(["run", file, "--progress", "off"])
+    // Opening the pipe for writing succeeds once the source reads from it.
+    let writer = open(folder.path("a.txt"), O_WRONLY)
+    write(writer, "first\n", 6)
+    try FileManager.default.removeItem(atPath: folder.path("b.txt"))
+    close(writer)
+    let result = try running.finish()
+    #expect(result.status == 74)
+    #expect(result.errors.contains("b.txt: No such file or directory"))
+    #expect(folder.lines("out.log") == ["first"])
+  }
+
+  @Test func standardInputIsReadLineByLine() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: stdin\n  o:\n    plugin: stdout\n    inputs: [n]\n")
+    let result = try Ringway.run(["run", file, "-q"], input: "one\r\n\nthree")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output == "one\n\nthree\n")
+    #expect(result.errors == "")
+  }
+}
