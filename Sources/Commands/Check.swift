@@ -13,30 +13,33 @@ struct Check {
   let plan: Plan?
   /// In order of place.
   let diagnostics: [Diagnostic]
-  let surroundings: Surroundings
 
   var errors: Int { diagnostics.count { $0.severity == .error } }
 
   /// - Throws: `Unreadable` when there is no file to check
   init(_ file: String, overrides: [Override]) throws(Unreadable) {
-    source = try Check.read(file)
-    surroundings = Check.surroundings()
+    let text = try Check.read(file)
     let folder = Check.directory(of: file)
-    let (document, syntax) = source.document()
+    let (document, syntax) = text.document()
     guard let document else {
+      source = text
       plan = nil
       diagnostics = Diagnostic.sorted(syntax)
       return
     }
     let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-    let expanded = Expansion.expand(document, overrides: overrides.map { ($0.path, $0.value) }, environment: { environment[$0] })
-    let found = expanded.diagnostics + Check.schema.validate(expanded.node)
-    let (plan, more) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: surroundings)
+    let expanded = Expansion.expand(
+      document, overrides: overrides.map { ($0.path, $0.value) }, catalog: Catalog.specs, environment: { environment[$0] })
+    source = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
+    let found = expanded.diagnostics + expanded.attributed(Check.schema.validate(expanded.node))
+    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: Check.surroundings())
+    let more = expanded.attributed(planned)
     // What the schema has said of a place need not be said again; but of what is missing, the plugin knows more.
     let missing = Set(more.filter { $0.code == "missing-key" }.map(\.span.start.offset))
     let first = found.filter { !($0.code == "missing-key" && missing.contains($0.span.start.offset)) }
-    let places = Set(first.map(\.span.start.offset))
-    let all = first + more.filter { $0.span.isNone || !places.contains($0.span.start.offset) }
+    let places = Set(first.filter { !$0.span.isNone }.map(\.span.start.offset))
+    let paths = Set(first.filter(\.span.isNone).map(\.path))
+    let all = first + more.filter { $0.span.isNone ? !paths.contains($0.path) : !places.contains($0.span.start.offset) }
     diagnostics = Diagnostic.sorted(all)
     self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
   }
@@ -83,6 +86,7 @@ struct Check {
     }
     all.glob = { Files.glob($0) }
     all.canonical = { Files.canonical($0) ?? $0 }
+    all.identity = { Files.status($0).map { Surroundings.Identity(device: $0.device, inode: $0.inode) } }
     all.ringBytes = { capacity, message, producers, consumers in
       RingShape(capacity: capacity, messageBytes: message, producers: producers, consumers: consumers)?.bytes ?? 0
     }

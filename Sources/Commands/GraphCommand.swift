@@ -24,7 +24,7 @@ struct GraphCommand: ParsableCommand {
     }
     Output.say(check.text)
     guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
-    Output.answer(plan.drawn(as: format, check.surroundings))
+    Output.answer(plan.drawn(as: format))
   }
 }
 

@@ -47,13 +47,7 @@ struct ValidateCommand: ParsableCommand {
     guard let schema else {
       let check = try Check(file, overrides: overrides.set)
       guard let plan = check.plan else { return (check.source, check.diagnostics, "") }
-      let stages = plan.stages.count
-      let processes = plan.stages.reduce(0) { $0 + $1.processes }
-      let memory = plan.stages.indices.reduce(0) { $0 + plan.reservedBytes(ofStage: $1, check.surroundings) }
-      return (
-        check.source, check.diagnostics,
-        "valid: \(stages) \(stages == 1 ? "stage" : "stages"), \(processes) \(processes == 1 ? "process" : "processes"), \(Quantity.describe(bytes: memory)) reserved"
-      )
+      return (check.source, check.diagnostics, "valid: \(plan.totals)")
     }
     let source = try Check.read(file)
     let (node, syntax) = source.document()

@@ -22,6 +22,17 @@ package struct Source: Sendable {
     }
   }
 
+  private init(name: String, bytes: [UInt8], lines: [Substring]) {
+    self.name = name
+    self.bytes = bytes
+    self.lines = lines
+  }
+
+  /// The same text whose lines are shown as `mask` leaves them.
+  package func masked(_ mask: (String) -> String) -> Source {
+    Source(name: name, bytes: bytes, lines: lines.map { Substring(mask(String($0))) })
+  }
+
   /// The document in it: JSON when the name ends in `.json`, YAML otherwise.
   package func document() -> (node: Node?, diagnostics: [Diagnostic]) {
     if bytes.count > YAMLText.Limits.standard.bytes {

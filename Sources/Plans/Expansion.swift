@@ -1,236 +1,181 @@
 package import Specs
 
 /// Puts values for `${NAME}` and `${NAME:-default}`, and for `--set`, into a document. It works on scalars after they
-/// have been read, never on text, so a value cannot change the document's structure. Keys are left alone.
+/// have been read, never on text, so a value cannot change the document's structure; and what was put in is not looked
+/// at again, so nothing can grow without end. Keys are left alone.
 package enum Expansion {
   package struct Result: Sendable {
     package var node: Node
+    package var secrets: Secrets
     package var diagnostics: [Diagnostic]
+    fileprivate var paths: [String]
+
+    /// What was found in the expanded document, as it may be shown: secrets are covered, and what is wrong with a value
+    /// from `--set` is blamed on the command line and not on the line whose value it took.
+    package func attributed(_ found: [Diagnostic]) -> [Diagnostic] {
+      found.map { diagnostic in
+        var diagnostic = secrets.masked(diagnostic)
+        guard let origin = paths.first(where: { diagnostic.path.isAt(orBelow: $0) }) else { return diagnostic }
+        diagnostic.message = "--set \(origin): \(diagnostic.message)"
+        diagnostic.span = .none
+        return diagnostic
+      }
+    }
   }
+
+  /// The most that expanded texts may hold together, in bytes: many uses of one long value must not fill the memory.
+  static let mostBytes = 16 << 20
 
   /// - Parameters:
   ///   - overrides: what `--set` says: a parameter's name or a dotted path, and the text of the value
+  ///   - catalog: every plugin that there is, for the types of their settings
   ///   - environment: looks up a variable
   package static func expand(
-    _ document: Node, overrides: [(path: String, value: String)] = [], environment: @escaping (String) -> String? = { _ in nil }
+    _ document: Node, overrides: [(path: String, value: String)] = [], catalog: [PluginSpec] = [],
+    environment: @escaping (String) -> String? = { _ in nil }
   ) -> Result {
-    var diagnostics: [Diagnostic] = []
-    var values = parameters(document, environment, &diagnostics)
-    var node = document
-    for (path, text) in overrides {
-      if path.contains(".") || document["parameters"]?[path] == nil, document[path.prefix { $0 != "." }.description] != nil || path.contains(".") {
-        if let changed = set(path.split(separator: ".", omittingEmptySubsequences: false).map(String.init), in: node, to: value(of: text)) {
-          node = changed
-        } else {
-          diagnostics.append(Diagnostic("set-path", "--set \(path): a part of this path is no mapping", at: .none, remedy: "a path is such as stages.NAME.processes"))
-        }
-      } else if let declared = document["parameters"]?.pair(path) {
-        values[path] = check(text, declared.value, path, "--set \(path)", &diagnostics)
-      } else {
-        let names = (document["parameters"]?.pairs ?? []).map(\.key)
-        diagnostics.append(Diagnostic(
-          "set-unknown", "--set \(path): there is no such parameter", at: .none,
-          remedy: Nearest.remedy(for: path, among: names, of: "parameters") ?? "declare it under `parameters`, or name a path such as stages.NAME.processes"))
-      }
-    }
-    var walk = Walk(values: values, environment: environment, diagnostics: diagnostics)
-    if let pairs = node.pairs {
-      node.value = .mapping(pairs.map { pair in
-        // A parameter's default may use the environment; what it declares stays as it is.
-        var pair = pair
-        if pair.key != "parameters" { pair.value = walk.expanded(pair.value) }
-        return pair
-      })
-    }
-    return Result(node: node, diagnostics: walk.diagnostics)
+    let declarations = Declarations(catalog)
+    let overridden = Overrides(overrides, document, declarations)
+    let parameters = Parameters(overridden.document, overrides: overridden.parameters, environment: environment)
+    var walk = Walk(document: overridden.document, parameters: parameters, declarations: declarations, environment: environment)
+    let node = walk.expanded()
+    return Result(
+      node: node, secrets: parameters.secrets, diagnostics: overridden.diagnostics + parameters.diagnostics + walk.diagnostics,
+      paths: overridden.paths)
+  }
+}
+
+private struct Walk {
+  let document: Node
+  let parameters: Parameters
+  let declarations: Declarations
+  let environment: (String) -> String?
+  var diagnostics: [Diagnostic] = []
+  /// The keys on the way to the value at hand.
+  private var path: [String] = []
+  private var bytes = 0
+
+  init(document: Node, parameters: Parameters, declarations: Declarations, environment: @escaping (String) -> String?) {
+    self.document = document
+    self.parameters = parameters
+    self.declarations = declarations
+    self.environment = environment
   }
 
-  /// A value on the command line is read as a YAML scalar is.
-  private static func value(of text: String) -> Node {
-    var node = Node(.string(text), text: text)
-    if let integer = Int(text) {
-      node.value = .integer(integer)
-    } else if text == "true" || text == "false" {
-      node.value = .boolean(text == "true")
-    } else if text.first == "[" || text.first == "{", let json = JSONText.parse(Array(text.utf8)).node {
-      node = json.withoutPlaces
-    } else if let double = Double(text), text.first.map({ $0.isNumber || $0 == "-" || $0 == "." }) ?? false {
-      node.value = .number(double)
-    }
+  mutating func expanded() -> Node {
+    var node = document
+    guard let pairs = node.pairs else { return node }
+    node.value = .mapping(pairs.map { pair in
+      // What a parameter declares stays as it is; its default has been expanded with the environment.
+      pair.key == "parameters" ? pair : expanded(pair)
+    })
     return node
   }
 
-  private static func set(_ path: [String], in node: Node, to value: Node) -> Node? {
-    guard let first = path.first else {
-      var value = value
-      value.span = node.span
-      return value
-    }
-    guard var pairs = node.pairs ?? (node.isNull ? [] : nil) else { return nil }
-    let rest = Array(path.dropFirst())
-    if let i = pairs.firstIndex(where: { $0.key == first }) {
-      guard let changed = set(rest, in: pairs[i].value, to: value) else { return nil }
-      pairs[i].value = changed
-    } else {
-      guard let made = set(rest, in: rest.isEmpty ? value : Node(.mapping([]), span: node.span), to: value) else { return nil }
-      pairs.append(Node.Pair(key: first, keySpan: node.span, value: made))
-    }
-    var changed = node
-    changed.value = .mapping(pairs)
-    return changed
+  private mutating func expanded(_ pair: Node.Pair) -> Node.Pair {
+    var pair = pair
+    path.append(pair.key)
+    pair.value = expanded(pair.value)
+    path.removeLast()
+    return pair
   }
 
-  // MARK: Parameters
-
-  private static func parameters(_ document: Node, _ environment: (String) -> String?, _ diagnostics: inout [Diagnostic]) -> [String: Value] {
-    var values: [String: Value] = [:]
-    for pair in document["parameters"]?.pairs ?? [] {
-      let isSecret = pair.value["secret"]?.boolean ?? false
-      values[pair.key] = .unset(isSecret: isSecret)
-      if let text = environment("RINGWAY_" + pair.key.uppercased()) {
-        values[pair.key] = check(text, pair.value, pair.key, "the variable RINGWAY_\(pair.key.uppercased())", &diagnostics)
-      } else if let fallback = pair.value["default"] {
-        if let type = pair.value["type"]?.string.flatMap(ParameterType.init), !type.accepts(fallback) {
-          diagnostics.append(Diagnostic(
-            "parameter-type", "the default of the parameter \"\(pair.key)\" must be \(type.expected)" + (isSecret ? "" : ", found \(fallback.described)"),
-            at: fallback.span, remedy: type == .string ? "put it into quotes" : nil, path: "parameters.\(pair.key).default"))
-        }
-        values[pair.key] = .value(fallback, isSecret: isSecret)
-      }
-    }
-    return values
-  }
-
-  /// A text for a parameter, in the parameter's type.
-  private static func check(_ text: String, _ declared: Node, _ name: String, _ origin: String, _ diagnostics: inout [Diagnostic]) -> Value {
-    let isSecret = declared["secret"]?.boolean ?? false
-    let type = declared["type"]?.string.flatMap(ParameterType.init) ?? .string
-    let node = type == .string ? Node.string(text) : value(of: text)
-    if !type.accepts(node) {
-      diagnostics.append(Diagnostic(
-        "parameter-type", "\(origin): the parameter \"\(name)\" must be \(type.expected)" + (isSecret ? "" : ", found \(JSON.string(text).compact)"), at: .none))
-    }
-    return .value(node, isSecret: isSecret)
-  }
-
-  enum Value {
-    case value(Node, isSecret: Bool)
-    case unset(isSecret: Bool)
-  }
-
-  // MARK: Scalars
-
-  private struct Walk {
-    let values: [String: Value]
-    let environment: (String) -> String?
-    var diagnostics: [Diagnostic]
-
-    mutating func expanded(_ node: Node) -> Node {
-      var node = node
-      switch node.value {
-      case .sequence(let items): node.value = .sequence(items.map { expanded($0) })
-      case .mapping(let pairs):
-        node.value = .mapping(pairs.map { pair in
-          var pair = pair
-          pair.value = expanded(pair.value)
-          return pair
-        })
-      case .string(let text):
-        if !text.utf8.contains(UInt8(ascii: "$")) { return node }
-        return expanded(text, node)
-      default: break
-      }
-      return node
-    }
-
-    private mutating func expanded(_ text: String, _ node: Node) -> Node {
-      var out = ""
-      var rest = Substring(text)
-      var isWhole: Node?
-      while let dollar = rest.firstIndex(of: "$") {
-        out += rest[..<dollar]
-        rest = rest[dollar...]
-        if rest.hasPrefix("$${") {
-          out += "${"
-          rest = rest.dropFirst(3)
-          continue
-        }
-        guard rest.hasPrefix("${") else {
-          out += "$"
-          rest = rest.dropFirst()
-          continue
-        }
-        guard let close = rest.firstIndex(of: "}") else {
-          diagnostics.append(Diagnostic(
-            "expansion-open", "`${` is not closed by `}`", at: node.span,
-            remedy: "write `$${` for the two characters themselves; inside of { } braces a value with ${…} needs quotes"))
-          return node
-        }
-        let inner = rest[rest.index(rest.startIndex, offsetBy: 2)..<close]
-        let isAlone = out.isEmpty && dollar == text.startIndex && rest.index(after: close) == text.endIndex
-        rest = rest[rest.index(after: close)...]
-        var name = String(inner)
-        var fallback: String?
-        if let split = inner.firstRange(of: ":-") {
-          name = String(inner[..<split.lowerBound])
-          fallback = String(inner[split.upperBound...])
-        }
-        guard let found = lookUp(name, fallback, node) else { return node }
-        if isAlone { isWhole = found }
-        out += found.text ?? found.string ?? ""
-      }
-      if var whole = isWhole {
-        whole.span = node.span
-        return whole
-      }
-      return Node(.string(out + rest), span: node.span, text: out + rest, isQuoted: true)
-    }
-
-    private mutating func lookUp(_ name: String, _ fallback: String?, _ node: Node) -> Node? {
-      guard !name.isEmpty, name.utf8.allSatisfy({ $0 == UInt8(ascii: "_") || Character(Unicode.Scalar($0)).isLetter || Character(Unicode.Scalar($0)).isNumber }) else {
-        diagnostics.append(Diagnostic(
-          "expansion-name", "`${\(name)}` holds no name", at: node.span, remedy: "a name has letters, digits and _; write `$${` for the two characters themselves"))
-        return nil
-      }
-      if case .value(let value, _)? = values[name] { return value }
-      if let text = environment(name) { return Node(.string(text), text: text, isQuoted: true) }
-      if let fallback { return Expansion.value(of: fallback) }
-      if values[name] != nil {
-        diagnostics.append(Diagnostic(
-          "unset-parameter", "the parameter \"\(name)\" has no default and is not set", at: node.span,
-          remedy: "give it with --set \(name)=VALUE or RINGWAY_\(name.uppercased())=VALUE, or give it a default"))
-      } else {
-        let near = Nearest.name(to: name, among: values.keys.sorted())
-        diagnostics.append(Diagnostic(
-          "unset-variable", "`${\(name)}` is neither a parameter nor set in the environment", at: node.span,
-          remedy: near.map { "did you mean \"${\($0)}\"?" } ?? "declare it under `parameters`, or write ${\(name):-VALUE} to give a default"))
-      }
-      return nil
-    }
-  }
-}
-
-extension ParameterType {
-  func accepts(_ node: Node) -> Bool {
-    switch self {
-    case .string: node.string != nil
-    case .integer: node.integer != nil
-    case .number: node.double != nil
-    case .boolean: node.boolean != nil
-    }
-  }
-}
-
-extension Node {
-  /// The same value standing nowhere.
-  fileprivate var withoutPlaces: Node {
-    var node = self
-    node.span = .none
+  private mutating func expanded(_ node: Node) -> Node {
+    var node = node
     switch node.value {
-    case .sequence(let items): node.value = .sequence(items.map(\.withoutPlaces))
-    case .mapping(let pairs): node.value = .mapping(pairs.map { Pair(key: $0.key, value: $0.value.withoutPlaces) })
+    case .sequence(let items):
+      node.value = .sequence(items.enumerated().map { index, item in
+        path.append("[\(index)]")
+        defer { path.removeLast() }
+        return expanded(item)
+      })
+    case .mapping(let pairs): node.value = .mapping(pairs.map { expanded($0) })
+    case .string(let text) where Substitution.isNeeded(text): return expanded(text, node)
     default: break
     }
     return node
+  }
+
+  private var shownPath: String {
+    path.reduce("") { $0.isEmpty ? $1 : $1.hasPrefix("[") ? $0 + $1 : $0 + "." + $1 }
+  }
+
+  private mutating func expanded(_ text: String, _ node: Node) -> Node {
+    switch Substitution.parts(of: text) {
+    case .failure(let flaw):
+      diagnostics.append(flaw.diagnostic(at: node.span, path: shownPath))
+      return node
+    case .success(let parts):
+      if parts.count == 1, case .name(let name, let fallback) = parts[0] { return whole(name, fallback, node) }
+      var out = ""
+      var isSecret = false
+      for part in parts {
+        switch part {
+        case .text(let text): out += text
+        case .name(let name, let fallback):
+          guard let found = lookUp(name, fallback, node) else { return node }
+          out += found.text
+          isSecret = isSecret || found.isSecret
+        }
+        if bytes + out.utf8.count > Expansion.mostBytes { return tooMuch(node) }
+      }
+      bytes += out.utf8.count
+      var result = Node(.string(out), span: node.span, text: out, isQuoted: true)
+      result.isSecret = isSecret
+      return result
+    }
+  }
+
+  /// A scalar that is nothing but one `${NAME}` takes the parameter's type; a variable's is what its place asks for.
+  private mutating func whole(_ name: String, _ fallback: String?, _ node: Node) -> Node {
+    guard let found = lookUp(name, fallback, node) else { return node }
+    var result = found.typed ?? declarations.value(of: found.text, at: path, in: document, prefersText: true)
+    result.span = node.span
+    return result
+  }
+
+  private mutating func tooMuch(_ node: Node) -> Node {
+    // Said once, however many follow.
+    if bytes <= Expansion.mostBytes {
+      diagnostics.append(Diagnostic(
+        "expansion-too-large", "the expanded texts grow beyond \(Quantity.describe(bytes: Expansion.mostBytes))", at: node.span,
+        remedy: "long data belongs into a file that a stage reads", path: shownPath))
+    }
+    bytes = Expansion.mostBytes + 1
+    return node
+  }
+
+  private mutating func lookUp(_ name: String, _ fallback: String?, _ node: Node) -> (text: String, typed: Node?, isSecret: Bool)? {
+    let parameter = parameters.all[name]
+    if let value = parameter?.value, fallback == nil || value.text?.isEmpty == false {
+      return (value.text ?? "", value, value.isSecret)
+    }
+    if parameter == nil, let text = Substitution.nonEmpty(environment(name), or: fallback) { return (text, nil, false) }
+    if let fallback { return (fallback, nil, false) }
+    if let parameter {
+      // One that was given and refused has been reported.
+      let wasGiven = parameters.diagnostics.contains { $0.path == "parameters.\(name)" || $0.path == "parameters.\(name).default" }
+      if !wasGiven {
+        diagnostics.append(Diagnostic(
+          "unset-parameter", "the parameter \"\(name)\" has no default and is not set", at: node.span,
+          remedy: "give it with --set \(name)=VALUE or \(Parameters.variable(name))=VALUE, or give it a default", path: shownPath,
+          notes: parameter.place.isNone ? [] : [(parameter.place, "it is declared here")]))
+      }
+    } else {
+      diagnostics.append(Diagnostic(
+        "unset-variable", "`${\(name)}` is neither a parameter nor set in the environment", at: node.span,
+        remedy: Nearest.name(to: name, among: parameters.names).map { "did you mean \"${\($0)}\"?" }
+          ?? "declare it under `parameters`, or write ${\(name):-VALUE} to give a default", path: shownPath))
+    }
+    return nil
+  }
+}
+
+extension String {
+  /// Whether a dotted path is another one or leads below it.
+  fileprivate func isAt(orBelow path: String) -> Bool {
+    guard hasPrefix(path) else { return false }
+    let next = utf8.dropFirst(path.utf8.count).first
+    return next == nil || next == UInt8(ascii: ".") || next == UInt8(ascii: "[")
   }
 }

@@ -23,17 +23,16 @@ package struct Plan: Sendable {
     link()
   }
 
-  private var links: (readers: [[Int]], writers: [[Int]]) = ([], [])
+  private var links: (readers: [[Int]], writers: [[Int]], indexes: [String: Int]) = ([], [], [:])
 
   /// Works out who reads whom. Called once the stages are complete.
   package mutating func link() {
     let indexes = Dictionary(stages.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-    links.writers = stages.map { $0.inputs.compactMap { indexes[$0] }.sorted() }
-    links.readers = [[Int]](repeating: [], count: stages.count)
-    for (reader, writers) in links.writers.enumerated() {
-      for writer in writers { links.readers[writer].append(reader) }
-    }
+    let graph = StageGraph(writers: stages.map { $0.inputs.compactMap { indexes[$0] } })
+    links = (graph.readers, graph.writers.map { $0.sorted() }, indexes)
   }
+
+  package func index(of stage: String) -> Int? { links.indexes[stage] }
 
   /// The stages that read this one, by index, in the order of `stages`; each has a ring of its own.
   package func readers(of stage: Int) -> [Int] { links.readers[stage] }
@@ -41,11 +40,32 @@ package struct Plan: Sendable {
   /// The stages that this one reads, by index.
   package func writers(to stage: Int) -> [Int] { links.writers[stage] }
 
-  /// Bytes of address space that the queue in front of a stage reserves.
-  package func reservedBytes(ofStage index: Int, _ surroundings: Surroundings) -> Int {
-    guard let queue = stages[index].queue else { return 0 }
-    let producers = writers(to: index).reduce(0) { $0 + stages[$1].processes }
-    return surroundings.ringBytes(queue.capacity, queue.messageBytes, producers, stages[index].processes)
+  /// Groups of stages that are joined, each in the order of the plan.
+  package var components: [[Int]] { StageGraph(writers: links.writers).components }
+
+  package var processes: Int { stages.reduce(0) { $0 + $1.processes } }
+
+  // MARK: Memory
+
+  /// Asks what the ring in front of each stage reserves.
+  mutating func reserve(_ surroundings: Surroundings) {
+    for i in stages.indices {
+      guard let queue = stages[i].queue else { continue }
+      let producers = writers(to: i).reduce(0) { $0 + stages[$1].processes }
+      let bytes = surroundings.ringBytes(queue.capacity, queue.messageBytes, producers, stages[i].processes)
+      stages[i].queue?.reservedBytes = bytes
+    }
+  }
+
+  /// Bytes of address space that the queue in front of a stage reserves; memory is taken only as it is touched.
+  package func reservedBytes(ofStage index: Int) -> Int { stages[index].queue?.reservedBytes ?? 0 }
+
+  /// Bytes that all queues reserve together.
+  package var reservedBytes: Int {
+    stages.indices.reduce(0) { total, i in
+      let (sum, isTooMuch) = total.addingReportingOverflow(reservedBytes(ofStage: i))
+      return isTooMuch ? Int.max : sum
+    }
   }
 }
 
@@ -99,6 +119,8 @@ package struct Queue: Sendable, Equatable {
   package var capacity: Int
   /// The largest message, in bytes.
   package var messageBytes: Int
+  /// What its ring reserves, in bytes; the planner fills it in.
+  package var reservedBytes = 0
 
   package init(capacity: Int = 256, messageBytes: Int = 1 << 20) {
     self.capacity = capacity

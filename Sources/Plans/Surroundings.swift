@@ -5,7 +5,7 @@ package struct Surroundings: Sendable {
   package var usableCPUs = 1
   /// Bytes.
   package var availableMemory = Int.max
-  /// How many descriptors the runner may have.
+  /// How many descriptors a process may have.
   package var descriptorLimit = 1024
   package enum Kind: Sendable { case file, directory, other }
   /// What is at a path; nil for nothing.
@@ -13,8 +13,21 @@ package struct Surroundings: Sendable {
   package var glob: @Sendable (String) -> [String] = { _ in [] }
   /// A path without links, or the path itself.
   package var canonical: @Sendable (String) -> String = { $0 }
+  /// Tells a file from every other, whatever it is called: two names with one identity are hard links. Nil when there is
+  /// no such file.
+  package var identity: @Sendable (String) -> Identity? = { _ in nil }
   /// Bytes that the ring of such a queue reserves.
   package var ringBytes: @Sendable (_ capacity: Int, _ messageBytes: Int, _ producers: Int, _ consumers: Int) -> Int = { _, _, _, _ in 0 }
+
+  package struct Identity: Sendable, Hashable {
+    package var device: UInt64
+    package var inode: UInt64
+
+    package init(device: UInt64, inode: UInt64) {
+      self.device = device
+      self.inode = inode
+    }
+  }
 
   package init() {}
 }

@@ -10,6 +10,8 @@ public struct Node: Sendable {
   public var text: String?
   /// Whether the scalar was quoted or a block scalar: a quoted scalar is a string, whatever it looks like.
   public var isQuoted: Bool
+  /// Whether the value came from a secret parameter: it is used, but never shown.
+  public var isSecret = false
 
   public indirect enum Value: Sendable {
     case null
@@ -73,7 +75,8 @@ public struct Node: Sendable {
 
   /// What the value is called in messages: `a mapping`, `the string "no"`, `the number 1.5`.
   public var described: String {
-    switch value {
+    if isSecret { return "a secret value" }
+    return switch value {
     case .null: "null"
     case .boolean(let b): "the boolean \(b)"
     case .integer(let i): "the integer \(text ?? String(i))"

@@ -41,7 +41,8 @@ package enum Quantity {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"]
     var value = Double(bytes)
     var unit = 0
-    while value >= 1024, unit < units.count - 1 {
+    // What would round to 1024.0 is one of the next unit.
+    while abs(value) >= (unit == 0 ? 1024 : 1023.95), unit < units.count - 1 {
       value /= 1024
       unit += 1
     }
@@ -53,7 +54,8 @@ package enum Quantity {
     let (seconds, atto) = duration.components
     let (whole, overflow) = Int(seconds).multipliedReportingOverflow(by: 1_000_000_000)
     if overflow { return "\(seconds)s" }
-    let ns = whole + Int(atto / 1_000_000_000)
+    let (ns, isTooLong) = whole.addingReportingOverflow(Int(atto / 1_000_000_000))
+    if isTooLong { return "\(seconds)s" }
     for (unit, factor) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
       if ns % factor == 0, ns != 0 { return "\(ns / factor)\(unit)" }
     }

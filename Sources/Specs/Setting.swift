@@ -46,7 +46,7 @@ public struct SettingDeclaration: Sendable {
   public let isSecret: Bool
   public let example: JSON?
   /// Whether a node that has passed the schema can be decoded.
-  let accepts: @Sendable (Node) -> Bool
+  package let accepts: @Sendable (Node) -> Bool
 
   /// The setting's entry under `properties` of a JSON Schema, with description, default and examples.
   public var property: JSON {
@@ -55,7 +55,7 @@ public struct SettingDeclaration: Sendable {
     pairs.append(("x-expected", .string(expected)))
     if isSecret { pairs.append(("x-secret", true)) }
     if let fallback { pairs.append(("default", fallback)) }
-    if let example { pairs.append(("examples", [example])) }
+    if let shown = example ?? fallback { pairs.append(("examples", [shown])) }
     return .object(pairs)
   }
 }
@@ -69,22 +69,29 @@ extension Setting where Value == String {
     Setting(
       name, summary, schema: allowEmpty ? ["type": "string"] : ["type": "string", "minLength": 1], expected: "a string",
       default: fallback, defaultJSON: fallback.map(JSON.string), isSecret: secret, example: example.map(JSON.string),
-      decode: \.string)
+      decode: { node in node.string.flatMap { allowEmpty || !$0.isEmpty ? $0 : nil } })
   }
 
-  /// A path, relative to the folder of the pipeline file.
+  /// A path, relative to the folder of the pipeline file. The system ends a path at a NUL, so none may hold one.
   public static func path(_ name: String, _ summary: String, default fallback: String? = nil, example: String? = nil) -> Setting {
     Setting(
       name, summary, schema: ["type": "string", "minLength": 1], expected: "a path, relative to the pipeline file's folder",
-      default: fallback, defaultJSON: fallback.map(JSON.string), example: example.map(JSON.string), decode: \.string)
+      default: fallback, defaultJSON: fallback.map(JSON.string), example: example.map(JSON.string),
+      decode: { node in node.string.flatMap { $0.isEmpty || $0.utf8.contains(0) ? nil : $0 } })
   }
 
-  /// An http or https URL. Credentials in it are kept out of every message, so the whole value counts as a secret there.
+  /// An http or https URL. It may be shown in messages: credentials belong into a setting that is secret.
   public static func url(_ name: String, _ summary: String, default fallback: String? = nil, example: String? = nil) -> Setting {
     Setting(
       name, summary, schema: ["type": "string", "pattern": "^https?://[^\\s/?#]+"],
       expected: "a URL that starts with http:// or https://", default: fallback, defaultJSON: fallback.map(JSON.string),
-      example: example.map(JSON.string), decode: \.string)
+      example: example.map(JSON.string),
+      decode: { node in
+        guard let text = node.string else { return nil }
+        let rest = text.hasPrefix("http://") ? text.dropFirst(7) : text.hasPrefix("https://") ? text.dropFirst(8) : ""
+        guard let host = rest.unicodeScalars.first, !"/?#".unicodeScalars.contains(host), !host.properties.isWhitespace else { return nil }
+        return text
+      })
   }
 }
 
@@ -108,7 +115,8 @@ extension Setting where Value == Int {
 
   /// A number of bytes, written with its unit.
   public static func size(
-    _ name: String, _ summary: String, in range: ClosedRange<Int> = 1...Int.max, default fallback: String? = nil
+    _ name: String, _ summary: String, in range: ClosedRange<Int> = 1...Int.max, default fallback: String? = nil,
+    example: String? = nil
   ) -> Setting {
     let limits =
       range.upperBound == Int.max
@@ -117,7 +125,7 @@ extension Setting where Value == Int {
     return Setting(
       name, summary, schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$"],
       expected: "a size\(limits) with its unit, such as 64KiB or 1MB",
-      default: fallback.flatMap(Quantity.size), defaultJSON: fallback.map(JSON.string),
+      default: fallback.flatMap(Quantity.size), defaultJSON: fallback.map(JSON.string), example: example.map(JSON.string),
       decode: { $0.string.flatMap(Quantity.size).flatMap { range.contains($0) ? $0 : nil } })
   }
 }
@@ -134,12 +142,12 @@ extension Setting where Value == Duration {
   /// A span of time, written with its unit.
   public static func duration(
     _ name: String, _ summary: String, in range: ClosedRange<Duration> = .nanoseconds(1) ... .seconds(86_400 * 365),
-    default fallback: String? = nil
+    default fallback: String? = nil, example: String? = nil
   ) -> Setting {
     Setting(
       name, summary, schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$"],
       expected: "a duration from \(Quantity.describe(range.lowerBound)) to \(Quantity.describe(range.upperBound)) with its unit, such as 250ms or 5s",
-      default: fallback.flatMap(Quantity.duration), defaultJSON: fallback.map(JSON.string),
+      default: fallback.flatMap(Quantity.duration), defaultJSON: fallback.map(JSON.string), example: example.map(JSON.string),
       decode: { $0.string.flatMap(Quantity.duration).flatMap { range.contains($0) ? $0 : nil } })
   }
 }
@@ -158,7 +166,8 @@ extension Setting where Value == [String: String] {
   /// Names with a text each, such as headers; empty when it is not given.
   public static func strings(_ name: String, _ summary: String, secret: Bool = false, example: JSON? = nil) -> Setting {
     Setting(
-      name, summary, schema: ["type": "object", "additionalProperties": ["type": "string"]],
+      name, summary,
+      schema: ["type": "object", "additionalProperties": secret ? ["type": "string", "x-secret": true] : ["type": "string"]],
       expected: "a mapping of names to strings", default: [:], defaultJSON: nil, isRequired: false, isSecret: secret,
       example: example,
       decode: { node in
@@ -177,11 +186,14 @@ extension Setting where Value == [String: String] {
 public protocol Choice: RawRepresentable, CaseIterable, Sendable where RawValue == String {}
 
 extension Setting where Value: Choice {
-  public static func choice(_ name: String, _ summary: String, default fallback: Value? = nil) -> Setting {
+  public static func choice(
+    _ name: String, _ summary: String, default fallback: Value? = nil, example: Value? = nil
+  ) -> Setting {
     let words = Value.allCases.map(\.rawValue)
     return Setting(
       name, summary, schema: ["type": "string", "enum": .array(words.map(JSON.string))],
       expected: words.count > 1 ? words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "") : words.joined(),
-      default: fallback, defaultJSON: fallback.map { .string($0.rawValue) }, decode: { $0.string.flatMap(Value.init(rawValue:)) })
+      default: fallback, defaultJSON: fallback.map { .string($0.rawValue) },
+      example: example.map { .string($0.rawValue) }, decode: { $0.string.flatMap(Value.init(rawValue:)) })
   }
 }

@@ -22,11 +22,12 @@ package struct SettingGroup: Sendable {
   package func decodeLeniently(_ node: Node?, directory: String, place: Span, path: String) -> (given: Given, diagnostics: [Diagnostic]) {
     var diagnostics: [Diagnostic] = []
     var nodes: [String: Node] = [:]
+    func inside(_ key: String) -> String { path.isEmpty ? key : path + "." + key }
     for pair in node?.pairs ?? [] {
       guard let setting = settings.first(where: { $0.name == pair.key }) else {
         diagnostics.append(Diagnostic(
           "unknown-key", "unknown key \(JSON.string(pair.key).compact) in \(title)", at: pair.keySpan,
-          remedy: Nearest.remedy(for: pair.key, among: settings.map(\.name), of: "valid keys"), path: path + "." + pair.key))
+          remedy: Nearest.remedy(for: pair.key, among: settings.map(\.name), of: "valid keys"), path: inside(pair.key)))
         continue
       }
       if setting.accepts(pair.value) {
@@ -34,7 +35,7 @@ package struct SettingGroup: Sendable {
       } else {
         diagnostics.append(Diagnostic(
           "wrong-value", "expected \(setting.expected)" + (setting.isSecret ? "" : ", found \(pair.value.described)"),
-          at: pair.value.span.isNone ? pair.keySpan : pair.value.span, path: path + "." + pair.key))
+          at: pair.value.span.isNone ? pair.keySpan : pair.value.span, path: inside(pair.key)))
       }
     }
     for setting in settings where setting.isRequired && node?[setting.name] == nil {

@@ -1,9 +1,7 @@
-import Specs
-
 /// The core schema of YAML 1.2 (section 10.3.2): which plain scalars are null, booleans and numbers. `no`, `on` and `~1`
 /// are strings, `010` is ten.
-enum CoreSchema {
-  static func value(ofPlain text: String) -> Node.Value {
+package enum CoreSchema {
+  package static func value(ofPlain text: String) -> Node.Value {
     switch text {
     case "", "~", "null", "Null", "NULL": return .null
     case "true", "True", "TRUE": return .boolean(true)
@@ -13,7 +11,7 @@ enum CoreSchema {
   }
 
   /// `[-+]?[0-9]+`, `0o[0-7]+`, `0x[0-9a-fA-F]+`. Beyond 64 bits it becomes a number.
-  static func integer(_ text: String) -> Node.Value? {
+  package static func integer(_ text: String) -> Node.Value? {
     let ascii = Array(text.utf8)
     func digits(_ from: Int, _ radix: Int) -> Node.Value? {
       guard ascii.count > from, ascii[from...].allSatisfy({ digit($0, radix) }) else { return nil }
@@ -29,7 +27,7 @@ enum CoreSchema {
   }
 
   /// `[-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?`, `.inf`, `.nan`
-  static func number(_ text: String) -> Node.Value? {
+  package static func number(_ text: String) -> Node.Value? {
     switch text {
     case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF": return .number(.infinity)
     case "-.inf", "-.Inf", "-.INF": return .number(-.infinity)

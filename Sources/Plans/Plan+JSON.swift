@@ -1,0 +1,33 @@
+import Specs
+
+extension Plan {
+  /// For programs. A stage's `outputs` are its ports, as `inputs` of other stages name them, with their readers.
+  var json: JSON {
+    [
+      "pipeline": .string(name), "description": .string(description), "file": .string(file),
+      "stages": .array(stages.indices.map(json)),
+      "components": .array(components.map { .array($0.map { .string(stages[$0].name) }) }),
+      "totals": [
+        "stages": .integer(stages.count), "processes": .integer(processes), "components": .integer(components.count),
+        "reserved_bytes": .integer(reservedBytes),
+      ],
+    ]
+  }
+
+  private func json(_ i: Int) -> JSON {
+    let stage = stages[i]
+    let outputs: JSON =
+      stage.kind == .sink
+      ? [] : [["port": .string(stage.name), "readers": .array(readers(of: i).map { .string(stages[$0].name) })]]
+    return [
+      "name": .string(stage.name), "plugin": .string(stage.plugin), "kind": .string(stage.kind.rawValue),
+      "processes": .integer(stage.processes), "inputs": .array(stage.inputs.map(JSON.string)), "outputs": outputs,
+      "queue": stage.queue.map {
+        [
+          "capacity": .integer($0.capacity), "message_bytes": .integer($0.messageBytes),
+          "reserved_bytes": .integer($0.reservedBytes),
+        ]
+      } ?? .null,
+    ]
+  }
+}

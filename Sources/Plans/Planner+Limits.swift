@@ -1,0 +1,100 @@
+import Specs
+
+extension Planner {
+  // MARK: Processes
+
+  mutating func countProcesses() {
+    var all = 0
+    for i in drafts.indices {
+      let draft = drafts[i]
+      let capacity = draft.stage.queue?.capacity ?? Int.max
+      let isSingle = draft.spec?.processes == .one
+      switch draft.count {
+      case .auto: drafts[i].stage.processes = isSingle ? 1 : max(1, min(surroundings.usableCPUs, capacity, StageKeys.most))
+      case .number(let n):
+        drafts[i].stage.processes = n
+        if isSingle, n > 1 {
+          report(
+            "one-process", "the plugin \"\(draft.stage.plugin)\" runs in one process", draft.place("processes"),
+            draft.path + ".processes", "remove `processes`")
+          drafts[i].stage.processes = 1
+        } else if n > capacity {
+          let names = draft.node["queue"]?["capacity"] != nil
+          report(
+            "capacity-below-processes", "the queue takes \(capacity) messages, but \(n) processes read it",
+            names ? draft.place("queue", "capacity") : draft.place("processes"), draft.path + ".queue.capacity",
+            "raise `capacity` to at least \(n), or lower `processes`")
+        }
+      }
+      all += drafts[i].stage.processes
+    }
+    guard all > StageKeys.most, let stages = document.pair("stages") else { return }
+    let largest = largest(drafts.map { ($0.name, $0.stage.processes) }) { "\($0)" }
+    report(
+      "too-many-processes", "the stages have \(all) processes, but a pipeline has at most \(StageKeys.most)", stages.keySpan,
+      "stages", "lower `processes`; the most have \(largest)")
+  }
+
+  // MARK: Memory
+
+  mutating func checkMemory(_ plan: Plan, _ given: Int?) {
+    let budget = given ?? surroundings.availableMemory / 2
+    let total = plan.reservedBytes
+    guard total > budget else { return }
+    let needs = drafts.indices.compactMap { i -> (draft: Draft, bytes: Int)? in
+      plan.index(of: drafts[i].name).map { (drafts[i], plan.reservedBytes(ofStage: $0)) }
+    }
+    guard let most = needs.max(by: { $0.bytes < $1.bytes })?.draft else { return }
+    let queue = most.node["queue"]
+    let place = queue?["message"] != nil ? most.place("queue", "message") : queue?["capacity"] != nil ? most.place("queue", "capacity") : most.keySpan
+    let largest = largest(needs.map { need in
+      let queue = need.draft.stage.queue ?? Queue()
+      return ("\"\(need.draft.name)\" (\(queue.described))", need.bytes)
+    }) { Quantity.describe(bytes: $0) }
+    report(
+      "memory-budget",
+      "the queues reserve \(Quantity.describe(bytes: total)), but only \(Quantity.describe(bytes: budget)) "
+        + (given == nil ? "may be used (half of what is available)" : "are allowed by `memory`"),
+      place, most.path + ".queue",
+      "the most is reserved by \(largest); lower `capacity` or `message`, or \(given == nil ? "allow more with" : "raise") `memory`")
+  }
+
+  /// The three largest of some, with their amounts: `"send" 1 GiB, "detect" 64 MiB`.
+  private func largest(_ all: [(name: String, amount: Int)], _ describe: (Int) -> String) -> String {
+    all.enumerated().filter { $0.element.amount > 0 }
+      .sorted { ($1.element.amount, $0.offset) < ($0.element.amount, $1.offset) }
+      .prefix(3).map { "\($0.element.name) \(describe($0.element.amount))" }.joined(separator: ", ")
+  }
+
+  // MARK: Descriptors
+
+  /// What the program itself has open: its standard streams, signals, files of a report; and for a moment, while a worker
+  /// is started, both ends of its channels.
+  private static let ownDescriptors = 32
+  /// A worker's standard streams, its control socket, its order, and what a plugin opens.
+  private static let workerDescriptors = 24
+
+  mutating func checkDescriptors(_ plan: Plan) {
+    guard let stages = document.pair("stages") else { return }
+    var runner = Self.ownDescriptors
+    var worker = 0
+    for (i, stage) in plan.stages.enumerated() {
+      let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
+      // A ring and the cells; for each worker its process, its control socket and what it prints.
+      runner += (stage.queue == nil ? 1 : 2) + sockets + 3 * stage.processes
+      worker = max(worker, Self.workerDescriptors + sockets + plan.readers(of: i).count)
+    }
+    let needed = max(runner, worker)
+    guard needed > surroundings.descriptorLimit else { return }
+    report(
+      "descriptor-limit",
+      "\(runner >= worker ? "the run needs" : "a worker needs") \(needed) file descriptors, but only \(surroundings.descriptorLimit) are allowed",
+      stages.keySpan, "stages",
+      "raise the limit with `ulimit -n \(needed)`, or use fewer \(runner >= worker ? "processes" : "readers of one stage")")
+  }
+}
+
+extension Queue {
+  /// `64 x 1 MiB`
+  package var described: String { "\(capacity) x \(Quantity.describe(bytes: messageBytes))" }
+}

@@ -1,0 +1,101 @@
+import Specs
+
+extension Planner {
+  /// Reads one stage from its declaration and its plugin's.
+  mutating func draft(_ pair: Node.Pair) {
+    let node = pair.value
+    let path = "stages." + pair.key
+    var group = StageKeys.group
+    group.title = "the stage \"\(pair.key)\""
+    let given = read(group, node, pair.keySpan, path)
+    let spec = plugin(node, path)
+    var draft = Draft(
+      name: pair.key, keySpan: pair.keySpan, node: node, spec: spec,
+      stage: Stage(name: pair.key, plugin: node["plugin"]?.string ?? "", kind: spec?.kind ?? .transform))
+    readInputs(&draft)
+    readQueue(&draft, given)
+    draft.count = given[StageKeys.processes]
+    let restart = read(RestartKeys.group, given[StageKeys.restart], pair.keySpan, path + ".restart")
+    draft.stage.restart = RestartLimits(
+      max: restart[RestartKeys.max], within: restart[RestartKeys.within], backoff: restart[RestartKeys.backoff])
+    let onError = read(ErrorKeys.group, given[StageKeys.onError], pair.keySpan, path + ".on_error")
+    draft.stage.onError = ErrorPolicy(
+      retries: onError[ErrorKeys.retries], deaths: onError[ErrorKeys.deaths], then: onError[ErrorKeys.then])
+    draft.stage.timeout = given[StageKeys.timeout]
+    draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    draft.stage.directory = workingDirectory(draft, given)
+    readSettings(&draft)
+    drafts.append(draft)
+  }
+
+  private mutating func plugin(_ node: Node, _ path: String) -> PluginSpec? {
+    guard let value = node["plugin"], let name = value.string else { return nil }
+    if let spec = catalog[name] { return spec }
+    report(
+      "unknown-plugin", "there is no plugin \(shown(value, name))", value.span, path + ".plugin",
+      Nearest.remedy(for: name, among: catalog.keys.sorted(), of: "plugins"))
+    return nil
+  }
+
+  private mutating func readInputs(_ draft: inout Draft) {
+    // One name without its brackets is the schema's to report; here it counts as meant.
+    let items = draft.node["inputs"].map { $0.items ?? [$0] } ?? []
+    for (i, item) in items.enumerated() {
+      guard let name = item.string else { continue }
+      if let first = draft.inputSpans[name] {
+        report(
+          "input-twice", "the input \(shown(item, name)) is named twice", item.span, draft.path + ".inputs[\(i)]",
+          "remove one of the two", notes: [(first, "it is named here first")])
+        continue
+      }
+      draft.inputSpans[name] = item.span
+      draft.stage.inputs.append(name)
+    }
+  }
+
+  private mutating func readQueue(_ draft: inout Draft, _ given: Given) {
+    if draft.spec?.kind == .source {
+      guard let queue = draft.node.pair("queue") else { return }
+      report(
+        "source-queue", "a source has no queue", queue.keySpan, draft.path + ".queue",
+        "put `queue` under the stage that reads \"\(draft.name)\"")
+    } else {
+      let queue = read(QueueKeys.group, given[StageKeys.queue], draft.keySpan, draft.path + ".queue")
+      draft.stage.queue = Queue(capacity: queue[QueueKeys.capacity], messageBytes: queue[QueueKeys.message])
+    }
+  }
+
+  private mutating func workingDirectory(_ draft: Draft, _ given: Given) -> String? {
+    guard let folder = given[StageKeys.directory] else { return nil }
+    let resolved = given.resolve(folder)
+    if surroundings.kind(resolved) != .directory, let value = draft.node["directory"] {
+      report(
+        "missing-directory", "there is no folder \(shown(value, folder))", value.span, draft.path + ".directory", fromHere(folder))
+    }
+    return resolved
+  }
+
+  private mutating func readSettings(_ draft: inout Draft) {
+    let with = draft.node.pair("with")
+    // An empty `with:` is no settings.
+    draft.stage.settings = with.flatMap { $0.value.isNull ? nil : $0.value } ?? .mapping([])
+    guard let spec = draft.spec else { return }
+    let path = draft.path + ".with"
+    let (settings, found) = spec.decode(with?.value, directory: directory, place: with?.keySpan ?? draft.keySpan, path: path)
+    diagnostics += found
+    guard let settings else { return }
+    draft.stage.resources = spec.resources(settings)
+    for problem in spec.check(settings) {
+      report(
+        "plugin-setting", problem.message, draft.place("with", problem.setting), path + "." + problem.setting, problem.remedy)
+    }
+  }
+
+  /// A text of the file in quotes, unless it is a secret.
+  func shown(_ node: Node?, _ text: String) -> String { node?.isSecret == true ? "with a secret name" : JSON.string(text).compact }
+
+  /// Where a relative path starts from; nothing to say of an absolute one.
+  func fromHere(_ path: String) -> String? {
+    path.hasPrefix("/") ? nil : "relative paths start from the pipeline file's folder, \(directory)"
+  }
+}

@@ -1,0 +1,136 @@
+import Specs
+
+/// The keys of one stage.
+enum StageKeys {
+  enum Count: Sendable, Equatable {
+    case number(Int)
+    case auto
+  }
+
+  static let description = Setting.string(
+    "description", "What the stage is for, for people.", default: "", allowEmpty: true, example: "Finds what moves in a frame")
+  static let inputs = Setting<[String]>(
+    "inputs", "The stages whose messages this one reads. Each reader of a stage gets every message; several inputs merge.",
+    schema: ["type": "array", "minItems": 1, "items": ["type": "string", "x-expected": "the name of a stage"]],
+    expected: "a list of stages, such as [camera]", default: [], defaultJSON: nil, isRequired: false, example: ["camera"],
+    decode: { node in
+      guard let items = node.items, !items.isEmpty else { return nil }
+      let names = items.compactMap(\.string)
+      return names.count == items.count ? names : nil
+    })
+  static let processes = Setting<Count>(
+    "processes",
+    "How many processes run the plugin; `auto` is one for each CPU that this program may use, never more than the queue's capacity.",
+    schema: ["anyOf": [["type": "integer", "minimum": 1, "maximum": .integer(most)], ["const": "auto"]]],
+    expected: "an integer from 1 to \(most), or auto", default: .number(1), defaultJSON: 1, example: "auto",
+    decode: { node in
+      if node.string == "auto" { return .auto }
+      return (node.integer ?? node.double.flatMap(Int.init(exactly:))).flatMap { 1...most ~= $0 ? .number($0) : nil }
+    })
+  static let queue = nested("queue", "The queue in front of the stage.", QueueKeys.group, example: ["capacity": 64, "message": "1MiB"])
+  static let with = Setting<[Node.Pair]>(
+    "with", "The plugin's settings.", schema: ["type": "object"], expected: "a mapping of the plugin's settings", default: [],
+    defaultJSON: nil, isRequired: false, example: ["count": 1000], decode: \.pairs)
+  static let restart = nested(
+    "restart", "How often a worker may die without having made progress.", RestartKeys.group,
+    example: ["max": 5, "within": "10s", "backoff": "100ms"])
+  static let onError = nested(
+    "on_error", "What happens to a message that fails.", ErrorKeys.group, example: ["retries": 2, "then": "stop"])
+  static let timeout = Setting.duration(
+    "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again.", example: "5s")
+    .optional
+  static let environment = Setting<[String: String]>(
+    "environment", "Variables added to what the stage's processes inherit.",
+    schema: [
+      "type": "object", "additionalProperties": ["type": "string"],
+      "propertyNames": ["pattern": "^[^=]+$", "x-expected": "the name of a variable, without ="],
+    ],
+    expected: "a mapping of names to strings", default: [:], defaultJSON: nil, isRequired: false,
+    example: ["OMP_NUM_THREADS": "1"],
+    decode: { node in
+      guard let pairs = node.pairs else { return nil }
+      var all: [String: String] = [:]
+      for pair in pairs {
+        // The system ends both at a NUL, and the name at the first `=` (environ(7)).
+        guard let value = pair.value.string, !pair.key.isEmpty, !pair.key.utf8.contains(UInt8(ascii: "=")),
+          !(pair.key + value).utf8.contains(0)
+        else { return nil }
+        all[pair.key] = value
+      }
+      return all
+    })
+  static let directory = Setting.path(
+    "directory", "Working directory of the stage's processes, relative to the pipeline file's folder.", example: "work").optional
+
+  /// The most processes of a stage, and of a pipeline: a slot names its owner in 12 bits.
+  static let most = 4095
+
+  /// All but the names that `plugin` may have, which are the catalog's.
+  static let group = SettingGroup(
+    title: "a stage",
+    settings: [
+      plugin([]).declaration, description.declaration, inputs.declaration, processes.declaration, queue.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, environment.declaration,
+      directory.declaration,
+    ])
+
+  static func plugin(_ names: [String]) -> Setting<String> {
+    Setting(
+      "plugin", "What the stage does.",
+      schema: names.isEmpty ? ["type": "string"] : ["type": "string", "enum": .array(names.map(JSON.string))],
+      expected: "the name of a plugin", default: nil, defaultJSON: nil, example: "jq", decode: \.string)
+  }
+
+  private static func nested(_ name: String, _ summary: String, _ group: SettingGroup, example: JSON) -> Setting<Node?> {
+    Setting(
+      name, summary, schema: group.schema(description: summary).without("description"), expected: "a mapping",
+      default: .some(nil), defaultJSON: nil, isRequired: false, example: example, decode: { $0.pairs == nil ? nil : .some($0) })
+  }
+}
+
+enum QueueKeys {
+  static let capacity = Setting.integer(
+    "capacity", "How many messages may wait or be worked on.", in: 1...1_048_576, default: 256, example: 64)
+  static let message = Setting.size("message", "The largest message.", in: 1...(1 << 30), default: "1MiB", example: "64KiB")
+  static let group = SettingGroup(title: "`queue`", settings: [capacity.declaration, message.declaration])
+}
+
+enum RestartKeys {
+  static let max = Setting.integer("max", "How many starts may fail within the time.", in: 0...1_000_000, default: 5, example: 5)
+  static let within = Setting.duration("within", "The time in which they are counted.", default: "10s", example: "10s")
+  static let backoff = Setting.duration(
+    "backoff", "The pause before the first restart; it doubles each time.", default: "100ms", example: "100ms")
+  static let group = SettingGroup(title: "`restart`", settings: [max.declaration, within.declaration, backoff.declaration])
+}
+
+enum ErrorKeys {
+  static let retries = Setting.integer(
+    "retries", "How often a message is tried again after its plugin failed.", in: 0...254, default: 2, example: 2)
+  static let deaths = Setting.integer(
+    "deaths", "How many workers may die with a message in hand before it is given up.", in: 1...254, default: 3, example: 3)
+  static let then = Setting<ErrorPolicy.Then>.choice(
+    "then", "What happens to a message that is given up: stop the run (exit 65), or drop it and count it.", default: .stop,
+    example: .drop)
+  static let group = SettingGroup(title: "`on_error`", settings: [retries.declaration, deaths.declaration, then.declaration])
+}
+
+extension ErrorPolicy.Then: Choice {}
+
+extension Setting {
+  /// The same setting where leaving it out means nil.
+  var optional: Setting<Value?> {
+    let decode = self.decoder
+    return Setting<Value?>(
+      declaration.name, declaration.summary, schema: declaration.schema, expected: declaration.expected, default: .some(nil),
+      defaultJSON: nil, isRequired: false, isSecret: declaration.isSecret, example: declaration.example,
+      decode: { decode($0).map(Optional.some) })
+  }
+}
+
+extension JSON {
+  /// An object without one of its keys.
+  func without(_ key: String) -> JSON {
+    guard case .object(let pairs) = self else { return self }
+    return .object(pairs.filter { $0.0 != key })
+  }
+}
