@@ -30,18 +30,31 @@ struct Check {
     let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     let expanded = Expansion.expand(
       document, overrides: overrides.map { ($0.path, $0.value) }, catalog: Catalog.specs, environment: { environment[$0] })
-    source = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
-    let found = expanded.diagnostics + expanded.attributed(Check.schema.validate(expanded.node))
+    let shown = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
+    source = shown.masking(SecretPlaces.places(in: document, catalog: Catalog.specs))
     let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: Check.surroundings())
-    let more = expanded.attributed(planned)
-    // What the schema has said of a place need not be said again; but of what is missing, the plugin knows more.
-    let missing = Set(more.filter { $0.code == "missing-key" }.map(\.span.start.offset))
-    let first = found.filter { !($0.code == "missing-key" && missing.contains($0.span.start.offset)) }
-    let places = Set(first.filter { !$0.span.isNone }.map(\.span.start.offset))
-    let paths = Set(first.filter(\.span.isNone).map(\.path))
-    let all = first + more.filter { $0.span.isNone ? !paths.contains($0.path) : !places.contains($0.span.start.offset) }
+    let all = Check.joined(expanded, expanded.attributed(Check.schema.validate(expanded.node)), expanded.attributed(planned))
     diagnostics = Diagnostic.sorted(all)
     self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
+  }
+
+  /// What three looks at one file have found, each thing once.
+  private static func joined(_ expanded: Expansion.Result, _ schema: [Diagnostic], _ planned: [Diagnostic]) -> [Diagnostic] {
+    // A value that could not be put in is no reason to complain of its type.
+    let failed = expanded.failures
+    let typed = schema.filter { $0.span.isNone || !failed.contains($0.span.start.offset) }
+    // Of what is missing, the plan knows more: which plugin needs it.
+    let missing = Set(planned.filter { $0.code == "missing-key" }.map(\.span.start.offset))
+    let first = typed.filter { !($0.code == "missing-key" && missing.contains($0.span.start.offset)) }
+    let places = Set(first.filter { !$0.span.isNone }.map(\.span.start.offset)).union(failed)
+    let paths = Set(first.map(\.path))
+    let rest = planned.filter { problem in
+      if problem.span.isNone { return !paths.contains(problem.path) }
+      if places.contains(problem.span.start.offset) { return false }
+      return !(problem.code == "wrong-value"
+        && paths.contains { $0 == problem.path || $0.hasPrefix(problem.path + ".") || $0.hasPrefix(problem.path + "[") })
+    }
+    return expanded.diagnostics + first + rest
   }
 
   /// What is wrong, for a person, and how much of it.

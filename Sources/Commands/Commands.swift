@@ -26,9 +26,10 @@ struct RootCommand: ParsableCommand {
         ringway graph frames.yaml
         ringway run frames.yaml --set count=50 --report report.json
 
-      Exit codes: 0 finished or drained, 64 usage, 65 a message failed, 66 file unreadable, 69 receiver unavailable,
-      70 an invariant broke, 71 system, 73 cannot create, 74 input or output, 75 stopped with work left, 76 plugin
-      protocol, 77 permission, 78 pipeline invalid, 100 a stage spent its restarts.
+      Exit codes: 0 finished or drained, 64 usage, 65 a message failed, 66 file unreadable,
+      69 receiver unavailable, 70 an invariant broke, 71 system, 73 cannot create,
+      74 input or output, 75 stopped with work left, 76 plugin protocol, 77 permission,
+      78 pipeline invalid, 100 a stage spent its restarts.
       """,
     version: Commands.version,
     subcommands: [RunCommand.self, ValidateCommand.self, GraphCommand.self, PluginsCommand.self, SchemaCommand.self])

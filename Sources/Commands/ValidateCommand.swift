@@ -8,8 +8,9 @@ struct ValidateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "validate", abstract: "Checks pipeline files without running them.",
     discussion: """
-      Every problem is reported at once, each with its line and what to write instead. `run` makes the same checks.
-      With --schema, any YAML or JSON file is checked against any JSON Schema (draft 2020-12).
+      Every problem is reported at once, each with its line and what to write instead; `run` makes
+      the same checks. With --schema, any YAML or JSON file is checked against any JSON Schema
+      (draft 2020-12).
 
       Exit codes: 0 all valid, 66 a file cannot be read, 78 something is invalid.
 

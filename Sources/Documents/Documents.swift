@@ -10,7 +10,7 @@ package struct Source: Sendable {
   package let name: String
   package let bytes: [UInt8]
   /// Without their line ends.
-  package let lines: [Substring]
+  package private(set) var lines: [Substring]
 
   package init(name: String, bytes: [UInt8]) {
     self.name = name
@@ -41,6 +41,21 @@ package struct Source: Sendable {
         remedy: "a pipeline file has at most \(Quantity.describe(bytes: YAMLText.Limits.standard.bytes)); data belongs into files that a source reads")])
     }
     return name.hasSuffix(".json") ? JSONText.parse(bytes) : YAMLText.compose(bytes)
+  }
+
+  /// The same text with some places unreadable: what messages may show when the text holds secrets. Columns stay as they are.
+  package func masking(_ spans: [Span]) -> Source {
+    var masked = self
+    for span in spans where !span.isNone {
+      for line in span.start.line...max(span.start.line, span.end.line) where line >= 1 && line <= lines.count {
+        var scalars = Array(masked.lines[line - 1].unicodeScalars)
+        let first = line == span.start.line ? span.start.column - 1 : 0
+        let last = line == span.end.line ? span.end.column - 1 : scalars.count
+        for i in scalars.indices where i >= first && i < last && scalars[i] != " " { scalars[i] = "•" }
+        masked.lines[line - 1] = Substring(String(String.UnicodeScalarView(scalars)))
+      }
+    }
+    return masked
   }
 
   package func render(_ diagnostics: [Diagnostic]) -> String {

@@ -8,6 +8,8 @@ package enum Expansion {
     package var node: Node
     package var secrets: Secrets
     package var diagnostics: [Diagnostic]
+    /// Where values stand that could not be put in, by byte offset: what is wrong with them otherwise means nothing.
+    package var failures: Set<Int>
     fileprivate var paths: [String]
 
     /// What was found in the expanded document, as it may be shown: secrets are covered, and what is wrong with a value
@@ -41,7 +43,7 @@ package enum Expansion {
     let node = walk.expanded()
     return Result(
       node: node, secrets: parameters.secrets, diagnostics: overridden.diagnostics + parameters.diagnostics + walk.diagnostics,
-      paths: overridden.paths)
+      failures: walk.failures, paths: overridden.paths)
   }
 }
 
@@ -51,6 +53,7 @@ private struct Walk {
   let declarations: Declarations
   let environment: (String) -> String?
   var diagnostics: [Diagnostic] = []
+  private(set) var failures: Set<Int> = []
   /// The keys on the way to the value at hand.
   private var path: [String] = []
   private var bytes = 0
@@ -103,6 +106,7 @@ private struct Walk {
   private mutating func expanded(_ text: String, _ node: Node) -> Node {
     switch Substitution.parts(of: text) {
     case .failure(let flaw):
+      failures.insert(node.span.start.offset)
       diagnostics.append(flaw.diagnostic(at: node.span, path: shownPath))
       return node
     case .success(let parts):
@@ -113,7 +117,10 @@ private struct Walk {
         switch part {
         case .text(let text): out += text
         case .name(let name, let fallback):
-          guard let found = lookUp(name, fallback, node) else { return node }
+          guard let found = lookUp(name, fallback, node) else {
+            failures.insert(node.span.start.offset)
+            return node
+          }
           out += found.text
           isSecret = isSecret || found.isSecret
         }
@@ -128,7 +135,10 @@ private struct Walk {
 
   /// A scalar that is nothing but one `${NAME}` takes the parameter's type; a variable's is what its place asks for.
   private mutating func whole(_ name: String, _ fallback: String?, _ node: Node) -> Node {
-    guard let found = lookUp(name, fallback, node) else { return node }
+    guard let found = lookUp(name, fallback, node) else {
+      failures.insert(node.span.start.offset)
+      return node
+    }
     var result = found.typed ?? declarations.value(of: found.text, at: path, in: document, prefersText: true)
     result.span = node.span
     return result

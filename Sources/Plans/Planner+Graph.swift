@@ -52,6 +52,8 @@ extension Planner {
         "write \"\(base)\" for its messages")
       return
     }
+    // A slip of the fingers is one mistake: the stage that was meant does not go unread.
+    if let near = Nearest.name(to: input, among: names.filter { $0 != draft.name }), let meant = indexes[near] { isRead[meant] = true }
     let item = draft.node["inputs"]?.items?.first { $0.string == input }
     // A slip of the fingers is meant to be a reader all the same.
     if let near = Nearest.name(to: input, among: names), let meant = indexes[near] { isRead[meant] = true }

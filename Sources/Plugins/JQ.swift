@@ -128,7 +128,17 @@ struct JQ: Transform {
       // Its first line says what is wrong; the last one only counts.
       let text = errors.lines.filter { !$0.hasSuffix("compile error") && !$0.hasSuffix("compile errors") }.first ?? "unknown error"
       let line = text.split(separator: "\n").first.map(String.init) ?? text
-      return (nil, line.hasPrefix("jq: error: ") ? String(line.dropFirst(11)) : line)
+      return (nil, cleaned(line))
+    }
+
+    /// jq speaks to somebody at a shell: `jq: error: syntax error, unexpected $end (Unix shell quoting issues?) at <top-level>, line 1:`
+    private static func cleaned(_ line: String) -> String {
+      var text = line.hasPrefix("jq: error: ") ? String(line.dropFirst(11)) : line
+      for noise in [" (Unix shell quoting issues?)", " at <top-level>"] {
+        if let range = text.firstRange(of: noise) { text.removeSubrange(range) }
+      }
+      while text.last == ":" || text.last == " " { text.removeLast() }
+      return text
     }
 
     private final class Errors { var lines: [String] = [] }

@@ -148,7 +148,8 @@ extension SubSchema {
     let own = problems.filter { !kept.contains($0.code) && $0.path == place.path }
     guard !own.isEmpty else { return problems }
     let code = own.contains { $0.code == "wrong-type" } ? "wrong-type" : own[0].code
-    let remedy = first.code == "not-allowed-value" || code == "wrong-type" ? first.remedy : nil
+    // With a pattern, the words say more than a hint about quotes.
+    let remedy = first.code == "not-allowed-value" || code == "wrong-type" && self["pattern"] == nil ? first.remedy : nil
     let one = Diagnostic(code, "expected \(words), found \(shown(place.node))", at: place.span, remedy: remedy, path: place.path)
     return [one] + problems.filter { kept.contains($0.code) || $0.path != place.path }
   }

@@ -82,7 +82,7 @@ public struct Node: Sendable {
     case .integer(let i): "the integer \(text ?? String(i))"
     case .number(let d): "the number \(text ?? String(d))"
     case .string(let s): "the string \(JSON.string(s.count > 40 ? String(s.prefix(40)) + "…" : s).compact)"
-    case .sequence: "a sequence"
+    case .sequence: "a list"
     case .mapping: "a mapping"
     }
   }
