@@ -63,7 +63,7 @@ let package = Package(
     tests("SpecsTests", ["Specs"]),
     tests("DocumentsTests", ["Documents", "Specs"]),
     tests("SchemasTests", ["Schemas", "Documents", "Specs"]),
-    tests("PlansTests", ["Plans", "Documents", "Specs"]),
+    tests("PlansTests", ["Plans", "Schemas", "Documents", "Specs"]),
     tests("PlatformTests", ["Platform"]),
     tests("RingsTests", ["Rings", "Platform"]),
     tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),

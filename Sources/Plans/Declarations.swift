@@ -33,8 +33,16 @@ struct Declarations {
     let asText = Node(.string(text), text: text, isQuoted: true)
     let asScalar = Node(CoreSchema.value(ofPlain: text), text: text)
     let (first, second) = prefersText ? (asText, asScalar) : (asScalar, asText)
-    guard let name = path.last, let declared = group(at: path.dropLast(), in: document)?.settings.first(where: { $0.name == name })
-    else { return first }
-    return !declared.accepts(first) && declared.accepts(second) ? second : first
+    if let declared = setting(at: path, in: document) { return !declared.accepts(first) && declared.accepts(second) ? second : first }
+    // Below a mapping of names to texts, such as `environment`.
+    if !path.isEmpty, let above = setting(at: path.dropLast(), in: document), above.schema["additionalProperties"]?["type"] == "string" {
+      return asText
+    }
+    return first
+  }
+
+  private func setting(at path: [String], in document: Node) -> SettingDeclaration? {
+    guard let name = path.last else { return nil }
+    return group(at: path.dropLast(), in: document)?.settings.first { $0.name == name }
   }
 }

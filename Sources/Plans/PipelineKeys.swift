@@ -11,7 +11,11 @@ enum PipelineKeys {
     "name", "Name of the pipeline, for reports; the file's name unless given.",
     schema: ["type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_.-]{0,62}$"],
     expected: "a name of at most 63 letters, digits, _, . and - that begins with a letter", default: "", defaultJSON: nil,
-    isRequired: false, example: "frames", decode: \.string)
+    isRequired: false, example: "frames",
+    decode: { node in
+      guard let text = node.string, 1...63 ~= text.utf8.count, text.utf8.first.map(isLetter) == true else { return nil }
+      return text.utf8.allSatisfy { isLetter($0) || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || "_.-".utf8.contains($0) } ? text : nil
+    })
   static let description = Setting.string(
     "description", "What it does, for people.", default: "", allowEmpty: true, example: "Frames from a camera, one detector for each core")
   static let parameters = Setting<[Node.Pair]>(
@@ -40,9 +44,11 @@ enum PipelineKeys {
       ],
       "additionalProperties": ["$ref": "#/$defs/stage"],
     ],
-    expected: "a mapping of names to stages", default: nil, defaultJSON: nil,
+    expected: "a mapping of names to stages, at least one", default: nil, defaultJSON: nil,
     example: ["numbers": ["plugin": "generate", "with": ["count": 1000]], "show": ["plugin": "stdout", "inputs": ["numbers"]]],
     decode: { $0.pairs.flatMap { $0.isEmpty ? nil : $0 } })
+
+  private static func isLetter(_ byte: UInt8) -> Bool { UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 }
 
   static let group = SettingGroup(
     title: "the pipeline",

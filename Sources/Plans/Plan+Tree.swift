@@ -13,7 +13,7 @@ extension Plan {
   ///
   ///     3 stages, 6 processes, 1 component, 1.1 GiB reserved
   var tree: String {
-    var text = name + (description.isEmpty ? "" : ": " + Plan.oneLine(description)) + "\n\n"
+    var text = Plan.oneLine(name) + (description.isEmpty ? "" : ": " + Plan.oneLine(description)) + "\n\n"
     for line in Plan.aligned(treeRows(), right: 2) { text += line + "\n" }
     return text + "\n" + totals + "\n"
   }
@@ -71,7 +71,7 @@ extension Plan {
     let readers = readers(of: i)
     if readers.count > 1 { remarks.append("each message to " + readers.map { stages[$0].name }.joined(separator: ", ")) }
     return [
-      name, stage.plugin, String(stage.processes), stage.queue?.described ?? "",
+      name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queue?.described ?? "",
       stage.queue.map { Quantity.describe(bytes: $0.reservedBytes) } ?? "", remarks.joined(separator: "; "),
     ]
   }

@@ -19,9 +19,10 @@ extension Planner {
           if other == i {
             report("cycle", "the stage \"\(input)\" reads itself: \(input) -> \(input)", span, path, "name the stage that comes before it")
           } else if drafts[other].spec?.kind == .sink {
+            let inputs = drafts[other].stage.inputs.joined(separator: ", ")
             report(
               "sink-read", "\"\(input)\" is a sink (\(drafts[other].stage.plugin)) and hands nothing on", span, path,
-              "read what it reads: " + drafts[other].stage.inputs.joined(separator: ", "))
+              inputs.isEmpty ? nil : "read what it reads: \(inputs)")
           }
         } else {
           isBroken[i] = true
@@ -44,22 +45,28 @@ extension Planner {
   private mutating func reportUnknown(
     _ input: String, _ span: Span, _ path: String, _ draft: Draft, _ names: [String], _ isRead: inout [Bool], _ indexes: [String: Int]
   ) {
+    let item = draft.node["inputs"]?.items?.first { $0.string == input }
     let base = String(input.prefix { $0 != "." })
     if base != input, let other = indexes[base] {
       isRead[other] = true
+      let isSink = drafts[other].spec?.kind == .sink
       report(
-        "unknown-port", "the stage \"\(base)\" has no port \"\(input.dropFirst(base.count + 1))\"", span, path,
-        "write \"\(base)\" for its messages")
+        "unknown-port", "the stage \"\(base)\" has no port \(shown(item, String(input.dropFirst(base.count + 1))))", span, path,
+        isSink ? "it is a sink and hands nothing on" : "write \"\(base)\" for its messages")
       return
     }
+    let others = names.filter { $0 != draft.name }
+    let near = nearest(input, others)
     // A slip of the fingers is one mistake: the stage that was meant does not go unread.
-    if let near = Nearest.name(to: input, among: names.filter { $0 != draft.name }), let meant = indexes[near] { isRead[meant] = true }
-    let item = draft.node["inputs"]?.items?.first { $0.string == input }
-    // A slip of the fingers is meant to be a reader all the same.
-    if let near = Nearest.name(to: input, among: names), let meant = indexes[near] { isRead[meant] = true }
+    if let meant = near.flatMap({ indexes[$0] }) { isRead[meant] = true }
     report(
       "unknown-input", "there is no stage \(shown(item, input))", span, path,
-      Nearest.remedy(for: input, among: names.filter { $0 != draft.name }, of: "stages"))
+      near.map { "did you mean \"\($0)\"?" } ?? Self.list(others, of: "stages"))
+  }
+
+  /// What there is to choose from; nil when there is nothing.
+  private static func list(_ names: [String], of what: String) -> String? {
+    names.isEmpty ? nil : "\(what): \(names.prefix(12).joined(separator: ", "))" + (names.count > 12 ? ", … (\(names.count) in all)" : "")
   }
 
   private mutating func checkInputs(_ draft: Draft) {

@@ -21,7 +21,7 @@ extension Planner {
         } else if n > capacity {
           let names = draft.node["queue"]?["capacity"] != nil
           report(
-            "capacity-below-processes", "the queue takes \(capacity) messages, but \(n) processes read it",
+            "capacity-below-processes", "the queue takes \(capacity) \(capacity == 1 ? "message" : "messages"), but \(n) processes read it",
             names ? draft.place("queue", "capacity") : draft.place("processes"), draft.path + ".queue.capacity",
             "raise `capacity` to at least \(n), or lower `processes`")
         }
@@ -53,8 +53,10 @@ extension Planner {
     }) { Quantity.describe(bytes: $0) }
     report(
       "memory-budget",
-      "the queues reserve \(Quantity.describe(bytes: total)), but only \(Quantity.describe(bytes: budget)) "
-        + (given == nil ? "may be used (half of what is available)" : "are allowed by `memory`"),
+      "the queues reserve \(Quantity.describe(bytes: total)), "
+        + (given == nil
+          ? "more than half of the available memory (\(Quantity.describe(bytes: budget)))"
+          : "but `memory` allows only \(Quantity.describe(bytes: budget))"),
       place, most.path + ".queue",
       "the most is reserved by \(largest); lower `capacity` or `message`, or \(given == nil ? "allow more with" : "raise") `memory`")
   }

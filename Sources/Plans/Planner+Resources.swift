@@ -4,7 +4,8 @@ extension Planner {
   /// What the stages need from outside: whether it is there, and whether two want it for themselves.
   mutating func checkResources() {
     var files = Files()
-    var addresses: [(address: ListenAddress, draft: Draft, setting: String)] = []
+    /// By port.
+    var addresses: [String: [(address: ListenAddress, draft: Draft, setting: String)]] = [:]
     var single: [String: Draft] = [:]
     for draft in drafts {
       for resource in draft.stage.resources {
@@ -110,16 +111,16 @@ extension Planner {
   // MARK: Addresses and streams
 
   private mutating func checkAddress(
-    _ text: String, _ draft: Draft, _ setting: String, _ all: inout [(address: ListenAddress, draft: Draft, setting: String)]
+    _ text: String, _ draft: Draft, _ setting: String, _ all: inout [String: [(address: ListenAddress, draft: Draft, setting: String)]]
   ) {
     let address = ListenAddress(text)
-    if let other = all.first(where: { $0.address.collides(with: address) }) {
+    if let other = all[address.port]?.first(where: { $0.address.collides(with: address) }) {
       report(
         "listens-twice", "\"\(other.draft.name)\" listens on port \(address.port) too", draft.place("with", setting),
         draft.path + ".with." + setting, "choose another port", notes: [(other.draft.place("with", other.setting), "it is taken here first")])
       return
     }
-    all.append((address, draft, setting))
+    all[address.port, default: []].append((address, draft, setting))
   }
 
   private mutating func checkSingle(_ what: String, _ draft: Draft, _ taken: inout [String: Draft]) {
@@ -140,7 +141,8 @@ struct ListenAddress: Equatable {
 
   init(_ text: String) {
     let colon = text.lastIndex(of: ":")
-    port = colon.map { String(text[text.index(after: $0)...]) } ?? text
+    let digits = colon.map { String(text[text.index(after: $0)...]) } ?? text
+    port = Int(digits).map(String.init) ?? digits
     let name = colon.map { text[..<$0] } ?? ""
     host = name == "localhost" ? "127.0.0.1" : name.filter { $0 != "[" && $0 != "]" }.lowercased()
   }
@@ -149,6 +151,6 @@ struct ListenAddress: Equatable {
 
   /// Port 0 is another one each time.
   func collides(with other: ListenAddress) -> Bool {
-    port == other.port && Int(port) != 0 && (host == other.host || isEverywhere || other.isEverywhere)
+    port == other.port && port != "0" && (host == other.host || isEverywhere || other.isEverywhere)
   }
 }

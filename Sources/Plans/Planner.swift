@@ -14,6 +14,9 @@ package struct Planner {
   var diagnostics: [Diagnostic] = []
   /// The stages that could be read, in the order of the file.
   var drafts: [Draft] = []
+  /// How many more names may be compared in search of the one that was meant: a file of thousands of wrong names must
+  /// not take minutes.
+  private var comparisons = 100_000
 
   /// A stage on its way into the plan, with the places where its parts are written.
   struct Draft {
@@ -61,7 +64,7 @@ package struct Planner {
     let graph = connect()
     countProcesses()
     var plan = Plan(
-      name: top.has("name") ? top[PipelineKeys.name] : Self.stem(file), description: top[PipelineKeys.description], file: file,
+      name: top.has("name") ? top[PipelineKeys.name] : Plan.oneLine(Self.stem(file)), description: top[PipelineKeys.description], file: file,
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])
     plan.reserve(surroundings)
     checkMemory(plan, top[PipelineKeys.memory])
@@ -90,6 +93,12 @@ package struct Planner {
     notes: [(span: Span, text: String)] = []
   ) {
     diagnostics.append(Diagnostic(code, message, at: span, remedy: remedy, path: path, notes: notes.filter { !$0.span.isNone }))
+  }
+
+  /// The nearest of the candidates; nil also when too much has been compared already.
+  mutating func nearest(_ name: String, _ candidates: [String]) -> String? {
+    comparisons -= candidates.count
+    return comparisons < 0 ? nil : Nearest.name(to: name, among: candidates)
   }
 
   mutating func read(_ group: SettingGroup, _ node: Node?, _ place: Span, _ path: String) -> Given {

@@ -78,7 +78,8 @@ enum StageKeys {
     Setting(
       "plugin", "What the stage does.",
       schema: names.isEmpty ? ["type": "string"] : ["type": "string", "enum": .array(names.map(JSON.string))],
-      expected: "the name of a plugin", default: nil, defaultJSON: nil, example: "jq", decode: \.string)
+      expected: "the name of a plugin", default: nil, defaultJSON: nil,
+      example: .string(names.first { $0 == "jq" } ?? names.first ?? "jq"), decode: \.string)
   }
 
   private static func nested(_ name: String, _ summary: String, _ group: SettingGroup, example: JSON) -> Setting<Node?> {

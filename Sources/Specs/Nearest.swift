@@ -1,13 +1,15 @@
 /// Finds the name that was probably meant.
 package enum Nearest {
   /// The candidate with the smallest edit distance (Damerau-Levenshtein, transpositions count once), if it is near
-  /// enough to be a slip of the fingers: at most a third of the longer name, and at least one. Ties go to the first.
+  /// enough to be a slip of the fingers: at most a third of the longer name, and at least one, but not all of it. Ties go
+  /// to the first.
   package static func name(to wrong: String, among candidates: some Sequence<String>) -> String? {
     let given = Array(wrong.lowercased().unicodeScalars.prefix(64))
     var best: (name: String, distance: Int)?
     for candidate in candidates where candidate != wrong {
       let other = Array(candidate.lowercased().unicodeScalars.prefix(64))
-      let limit = max(1, max(given.count, other.count) / 3)
+      let longest = max(given.count, other.count)
+      let limit = min(max(1, longest / 3), longest - 1)
       if abs(given.count - other.count) > limit { continue }
       let d = distance(given, other)
       if d <= limit, d < best?.distance ?? Int.max { best = (candidate, d) }

@@ -56,7 +56,7 @@ package enum Quantity {
     if overflow { return "\(seconds)s" }
     let (ns, isTooLong) = whole.addingReportingOverflow(Int(atto / 1_000_000_000))
     if isTooLong { return "\(seconds)s" }
-    for (unit, factor) in [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
+    for (unit, factor) in [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
       if ns % factor == 0, ns != 0 { return "\(ns / factor)\(unit)" }
     }
     return ns == 0 ? "0s" : "\(ns)ns"

@@ -39,10 +39,12 @@ package struct SettingGroup: Sendable {
       }
     }
     for setting in settings where setting.isRequired && node?[setting.name] == nil {
-      let shown = setting.example ?? setting.fallback
+      let entry = "\(setting.name): \((setting.example ?? setting.fallback)?.compact ?? "…")"
+      // Where the mapping itself is missing, it is what must be added.
+      let name = path.split(separator: ".").last ?? ""
       diagnostics.append(Diagnostic(
         "missing-key", "\(title) needs \"\(setting.name)\"", at: place,
-        remedy: "add `\(setting.name): \(shown?.compact ?? "…")`: \(setting.summary)", path: path))
+        remedy: "add `\(node == nil && !name.isEmpty ? "\(name): {\(entry)}" : entry)`: \(setting.summary)", path: path))
     }
     return (Given(nodes, directory: directory), diagnostics)
   }
