@@ -44,7 +44,7 @@ enum PipelineKeys {
       ],
       "additionalProperties": ["$ref": "#/$defs/stage"],
     ],
-    expected: "a mapping of names to stages, at least one", default: nil, defaultJSON: nil,
+    expected: "a mapping of names to stages", default: nil, defaultJSON: nil,
     example: ["numbers": ["plugin": "generate", "with": ["count": 1000]], "show": ["plugin": "stdout", "inputs": ["numbers"]]],
     decode: { $0.pairs.flatMap { $0.isEmpty ? nil : $0 } })
 
