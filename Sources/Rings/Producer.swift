@@ -119,6 +119,14 @@ final class Producer {
   /// Takes a free segment. Segments rotate inside a window: the memory that was freed last still bounces between two
   /// cores' caches, and memory outside the window has left the cache.
   private func open(isLarge: Bool) throws -> Held? {
+    if let held = try findFree(isLarge: isLarge) { return held }
+    // After a death the last segments of the dead wait for a sweep.
+    if ring.word(Ring.Offset.epoch).relaxed == 0 { return nil }
+    Recovery.sweep(ring)
+    return try findFree(isLarge: isLarge)
+  }
+
+  private func findFree(isLarge: Bool) throws -> Held? {
     let shape = ring.shape
     let first = isLarge ? shape.smallCount : 0
     let count = isLarge ? shape.largeCount : shape.smallCount

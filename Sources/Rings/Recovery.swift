@@ -136,8 +136,9 @@ package enum Recovery {
   }
 
   /// Frees the sealed and orphaned segments that no slot refers to. A segment whose word changes meanwhile is left alone:
-  /// somebody lives who works on it.
-  private static func sweep(_ ring: Ring) {
+  /// somebody lives who works on it. Nothing else is touched, so a producer that finds no segment may sweep too: a death
+  /// leaves the last few segments to the next sweep.
+  static func sweep(_ ring: Ring) {
     let count = ring.shape.smallCount + ring.shape.largeCount
     let before = (0..<count).map { ring.segment($0).acquired }
     var isUsed = [Bool](repeating: false, count: count)

@@ -15,11 +15,10 @@ package final class Ring: Sendable {
   /// Byte offsets of the header's words. Those that different peers write lie 128 bytes apart, since processors fetch
   /// lines in pairs.
   enum Offset {
-    static let magic = 0, version = 8, capacity = 16, messageBytes = 24, producers = 32, consumers = 40, total = 48
+    static let magic = 0, version = 8, capacity = 16, messageBytes = 24, producers = 32, consumers = 40, total = 48, check = 56
     static let tail = 128, head = 256
     /// Written by the runner alone: 1 when no more messages will come; how often recovery has put messages back.
     static let closed = 384, epoch = 392
-    static let freeSmall = 512, freeLarge = 520
     /// The worker that has waited too often for several slots at once; the others let it go first.
     static let starving = 640
     static let lateWakes = 768
@@ -33,8 +32,7 @@ package final class Ring: Sendable {
     for (offset, value) in [
       (Offset.version, version), (Offset.capacity, UInt64(shape.capacity)), (Offset.messageBytes, UInt64(shape.messageBytes)),
       (Offset.producers, UInt64(shape.producers)), (Offset.consumers, UInt64(shape.consumers)),
-      (Offset.total, UInt64(shape.bytes)), (Offset.freeSmall, UInt64(shape.smallCount)),
-      (Offset.freeLarge, UInt64(shape.largeCount)), (Offset.magic, magic),
+      (Offset.total, UInt64(shape.bytes)), (Offset.check, shape.fingerprint), (Offset.magic, magic),
     ] {
       ring.word(offset).release(value)
     }
@@ -52,7 +50,7 @@ package final class Ring: Sendable {
       let shape = RingShape(
         capacity: Int(clamping: read(Offset.capacity)), messageBytes: Int(clamping: read(Offset.messageBytes)),
         producers: Int(clamping: read(Offset.producers)), consumers: Int(clamping: read(Offset.consumers))),
-      shape.bytes == memory.count, Int(clamping: read(Offset.total)) == memory.count
+      shape.bytes == memory.count, Int(clamping: read(Offset.total)) == memory.count, read(Offset.check) == shape.fingerprint
     else { throw RingCorruption("the sizes in a ring's header do not fit its mapping of \(memory.count) bytes") }
     self.init(shape, memory)
   }

@@ -48,5 +48,10 @@ package struct RingShape: Sendable, Equatable {
   /// The address space that a ring reserves. Memory is taken only as it is touched.
   package var bytes: Int { largeOffset + largeCount * largeBytes }
 
+  /// Tells a damaged header from a sound one where the sizes alone do not.
+  var fingerprint: UInt64 {
+    [capacity, messageBytes, producers, consumers].reduce(0x9e37_79b9_7f4a_7c15) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+
   private static func page(_ n: Int) -> Int { (n + 4095) & ~4095 }
 }

@@ -1,0 +1,297 @@
+import Platform
+import Synchronization
+import Testing
+
+@testable import Rings
+
+/// Failpoints are the whole process's, so one test at a time.
+@Suite(.serialized) enum RingsTests {}
+
+extension RingsTests {
+/// One ring: exact capacity, leases that do not pin the line, redelivery in order, parts, waiting.
+@Suite struct RingTests {
+  private struct Bench {
+    let ring: Ring
+    let cells: [CommitCell]
+
+    init(capacity: Int, messageBytes: Int = 4096, producers: Int = 1, consumers: Int = 2) throws {
+      let shape = try #require(RingShape(capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: consumers))
+      ring = try Ring.create(shape, name: "test")
+      let block = try CellBlock.create(cells: producers + consumers, name: "test")
+      cells = try (0..<(producers + consumers)).map { try block.cell($0) }
+    }
+
+    func producer(_ lane: Int = 0) -> Handoff {
+      Handoff(worker: WorkerNumber(lane + 1), cell: cells[lane], input: nil, outputs: [(ring, lane)], stageHash: 1)
+    }
+
+    func consumer(_ lane: Int = 0) -> Handoff {
+      let number = ring.shape.producers + lane
+      return Handoff(worker: WorkerNumber(number + 1), cell: cells[number], input: (ring, lane), outputs: [], stageHash: 2)
+    }
+
+    func put(_ text: String, _ handoff: Handoff, _ n: Int = 1) throws {
+      handoff.begin(nil)
+      try Array(text.utf8).withUnsafeBytes { try handoff.emit($0) }
+      handoff.end(.source(position: (UInt64(n), 0, 0, 0)))
+      try handoff.commit()
+    }
+
+    func kill(consumer lane: Int) throws -> Recovery.Summary {
+      let number = ring.shape.producers + lane
+      return try Recovery.recover(
+        worker: WorkerNumber(number + 1), cell: cells[number], rings: [Recovery.Attachment(ring: ring, consumerLane: lane)])
+    }
+  }
+
+  private func claim(_ handoff: Handoff) throws -> Lease? {
+    var leases: [Lease] = []
+    return try handoff.claim(atMost: 1, into: &leases) == 1 ? leases[0] : nil
+  }
+
+  private func text(_ lease: Lease?) -> String? { lease.map { String(decoding: $0.payload, as: UTF8.self) } }
+
+  private func settle(_ lease: Lease, _ handoff: Handoff) throws {
+    handoff.begin(lease)
+    handoff.end(.done)
+    try handoff.commit()
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 64]) func theCapacityIsExact(capacity: Int) throws {
+    let bench = try Bench(capacity: capacity)
+    let producer = bench.producer()
+    for n in 1...capacity {
+      #expect(bench.ring.hasRoom(1))
+      try bench.put("\(n)", producer, n)
+    }
+    #expect(!bench.ring.hasRoom(1) && bench.ring.openSlots == capacity)
+    // Being worked on counts as well as waiting.
+    let consumer = bench.consumer()
+    let lease = try #require(try claim(consumer))
+    #expect(!bench.ring.hasRoom(1))
+    try settle(lease, consumer)
+    #expect(bench.ring.hasRoom(1) && !bench.ring.hasRoom(2))
+  }
+
+  @Test func aLongLeaseDoesNotStopTheLine() throws {
+    let bench = try Bench(capacity: 3)
+    let (producer, slow, fast) = (bench.producer(), bench.consumer(0), bench.consumer(1))
+    try bench.put("long", producer)
+    let long = try #require(try claim(slow))
+    // Many laps pass beside it.
+    for n in 1...100 {
+      try bench.put("\(n)", producer, n)
+      let lease = try #require(try claim(fast))
+      #expect(text(lease) == "\(n)")
+      try settle(lease, fast)
+    }
+    #expect(text(long) == "long" && bench.ring.openSlots == 1)
+    try settle(long, slow)
+    #expect(bench.ring.isDrained)
+  }
+
+  @Test func aWholeLapOfLeasesIsFull() throws {
+    let bench = try Bench(capacity: 2)
+    let (producer, consumer) = (bench.producer(), bench.consumer())
+    for n in 1...2 { try bench.put("\(n)", producer, n) }
+    let first = try #require(try claim(consumer))
+    let second = try #require(try claim(consumer))
+    #expect(!bench.ring.hasRoom(1))
+    try settle(second, consumer)
+    try bench.put("3", producer, 3)
+    #expect(!bench.ring.hasRoom(1))
+    try settle(first, consumer)
+    #expect(text(try claim(consumer)) == "3")
+  }
+
+  @Test func whatADeadWorkerHadComesFirstAndInOrder() throws {
+    let bench = try Bench(capacity: 8)
+    let (producer, victim, other) = (bench.producer(), bench.consumer(0), bench.consumer(1))
+    for n in 1...6 { try bench.put("\(n)", producer, n) }
+    for _ in 1...3 { _ = try claim(victim) }
+    let inHand = try #require(try claim(victim))
+    victim.begin(inHand)
+    let summary = try bench.kill(consumer: 0)
+    #expect(summary.redelivered == 4 && !summary.rolledForward)
+    // Only the message that its plugin worked on counts the death.
+    #expect(summary.deaths.map(\.deaths) == [1])
+    var seen: [String] = []
+    var deaths: [Int] = []
+    while let lease = try claim(other) {
+      seen.append(text(lease) ?? "")
+      deaths.append(lease.deaths)
+      try settle(lease, other)
+    }
+    #expect(seen == ["1", "2", "3", "4", "5", "6"])
+    #expect(deaths == [0, 0, 0, 1, 0, 0])
+  }
+
+  @Test func deathsAndErrorsAreCountedApartAndStay() throws {
+    let bench = try Bench(capacity: 2)
+    try bench.put("x", bench.producer())
+    for round in 1...3 {
+      let consumer = bench.consumer()
+      let lease = try #require(try claim(consumer))
+      #expect(lease.deaths == round - 1 && lease.errors == round - 1)
+      consumer.begin(lease)
+      #expect(consumer.recordError(lease) == round)
+      _ = try bench.kill(consumer: 0)
+      // A second recovery counts nothing twice.
+      _ = try bench.kill(consumer: 0)
+    }
+    #expect(try claim(bench.consumer())?.deaths == 3)
+  }
+
+  @Test func aCallThatEmitsMoreThanTheRingHoldsGoesOnInParts() throws {
+    let input = try Bench(capacity: 2)
+    let output = try Bench(capacity: 3, consumers: 1)
+    try input.put("work", input.producer())
+    let total = 20
+    // A reader on a thread of its own makes room.
+    let seen = Mutex<[String]>([])
+    let ring = output.ring
+    let cell = output.cells[1]
+    let isDone = Atomic<Bool>(false)
+    #expect(Thread.start {
+      let reader = Handoff(worker: 9, cell: cell, input: (ring, 0), outputs: [], stageHash: 0)
+      var leases: [Lease] = []
+      while (try? reader.waitForInput()) == .ready {
+        leases.removeAll()
+        guard (try? reader.claim(atMost: 1, into: &leases)) == 1 else { continue }
+        let text = String(decoding: leases[0].payload, as: UTF8.self)
+        seen.withLock { $0.append(text) }
+        reader.begin(leases[0])
+        reader.end(.done)
+        try? reader.commit()
+      }
+      isDone.store(true, ordering: .releasing)
+    })
+    // The worker dies in the middle of the call, after some parts; its successor skips what has gone on.
+    let attachments = [Recovery.Attachment(ring: input.ring, consumerLane: 0), Recovery.Attachment(ring: ring, producerLane: 0)]
+    for stopAt in [8, 15, total] {
+      let worker = Handoff(worker: 5, cell: input.cells[1], input: (input.ring, 0), outputs: [(ring, 0)], stageHash: 7)
+      let lease = try #require(try claim(worker))
+      worker.begin(lease)
+      for i in 0..<stopAt { try Array("part \(i)".utf8).withUnsafeBytes { try worker.emit($0) } }
+      if stopAt == total {
+        worker.end(.done)
+        try worker.commit()
+      } else {
+        let summary = try Recovery.recover(worker: 5, cell: input.cells[1], rings: attachments)
+        #expect(summary.redelivered == 1)
+      }
+    }
+    ring.close()
+    while !isDone.load(ordering: .acquiring) { Processor.yield() }
+    #expect(seen.withLock { $0 } == (0..<total).map { "part \($0)" })
+    #expect(input.ring.isDrained && ring.isDrained && ring.lateWakes == 0)
+  }
+
+  @Test func identitiesStayTheSameOverRedelivery() throws {
+    let input = try Bench(capacity: 4)
+    let output = try Bench(capacity: 4, consumers: 1)
+    try input.put("a", input.producer(), 1)
+    try input.put("b", input.producer(), 2)
+    // A worker takes both, emits, and dies before its commit: the outputs were never seen.
+    let worker = Handoff(worker: 5, cell: input.cells[1], input: (input.ring, 0), outputs: [(output.ring, 0)], stageHash: 7)
+    while let lease = try claim(worker) {
+      worker.begin(lease)
+      try worker.emit(lease.payload)
+      worker.end(.done)
+    }
+    _ = try Recovery.recover(worker: 5, cell: input.cells[1], rings: [Recovery.Attachment(ring: input.ring, consumerLane: 0), Recovery.Attachment(ring: output.ring, producerLane: 0)])
+    let first = try #require(try claim(input.consumer(1)))
+    #expect(first.id == MessageID.source(stage: 1, position: (1, 0, 0, 0)))
+    #expect(first.id.hex.count == 32)
+    #expect(output.ring.isDrained)
+    // Pinned: receivers remember keys over releases of ours.
+    #expect(MessageID.source(stage: MessageID.hash("numbers"), position: (1, 0, 0, 0)).hex == Self.pinned)
+  }
+
+  private static let pinned = "ae6714517bf94b073fb909e711598e55"
+
+  @Test func aMessageThatIsTooLargeIsRefused() throws {
+    let bench = try Bench(capacity: 2, messageBytes: 100)
+    let producer = bench.producer()
+    producer.begin(nil)
+    let bytes = [UInt8](repeating: 0, count: 101)
+    #expect(throws: RingError.messageTooLarge(length: 101, limit: 100)) { try bytes.withUnsafeBytes { try producer.emit($0) } }
+    producer.abandon()
+    try bench.put("still works", producer)
+    #expect(text(try claim(bench.consumer())) == "still works")
+  }
+
+  @Test func attachingChecksTheHeader() throws {
+    let bench = try Bench(capacity: 4)
+    #expect(try Ring(attaching: try Channel.duplicate(bench.ring.descriptor)).shape == bench.ring.shape)
+    for (offset, value) in [(0, 1), (8, 99), (16, 5), (16, UInt64.max), (24, 1 << 20), (32, 9), (40, 9), (48, 4096)] as [(Int, UInt64)] {
+      let before = bench.ring.word(offset).acquired
+      bench.ring.word(offset).release(value)
+      #expect(throws: RingCorruption.self) { try Ring(attaching: try Channel.duplicate(bench.ring.descriptor)) }
+      bench.ring.word(offset).release(before)
+    }
+  }
+
+  @Test func aSlotThatPointsOutsideIsNoticed() throws {
+    let bench = try Bench(capacity: 2)
+    try bench.put("x", bench.producer())
+    for (offset, value) in [(16, UInt64.max), (24, UInt64(1) << 31), (16, UInt64(70_000))] as [(Int, UInt64)] {
+      let field = SharedWord(bench.ring.slot(0).base + offset)
+      let before = field.relaxed
+      field.set(value)
+      #expect(throws: RingCorruption.self) { _ = try claim(bench.consumer()) }
+      _ = try bench.kill(consumer: 0)
+      field.set(before)
+    }
+  }
+
+  @Test func lapsAndWordsKeepTheirBits() {
+    for lap: UInt64 in [0, 1, (1 << 40) - 1] {
+      for owner: WorkerNumber in [0, 1, 4095] {
+        for deaths: UInt64 in [0, 1, 254, 300] {
+          let word = SlotWord(lap, .settling, owner: owner, deaths: deaths)
+          #expect(word.lap == lap && word.isIn(.settling) && word.owner == owner && word.deaths == min(deaths, 254))
+          #expect(word.with(lap: 5, .leased) == SlotWord(5, .leased, owner: owner, deaths: deaths))
+        }
+      }
+    }
+  }
+
+  @Test func latencyBucketsKnowAValueToWithinAQuarter() {
+    for value: UInt64 in [0, 3, 4, 5, 100, 1_000, 123_456, 1_000_000_000, 60_000_000_000] {
+      let upper = CommitCell.upperEnd(ofBucket: CommitCell.bucket(value))
+      #expect(upper >= value && Double(upper) <= max(5, Double(value) * 1.25 + 1))
+    }
+  }
+
+  @Test func aSleeperIsWokenWhenThereIsWorkAndWhenTheRingCloses() throws {
+    let bench = try Bench(capacity: 2, consumers: 1)
+    let ring = bench.ring
+    let cell = bench.cells[1]
+    let count = Atomic<Int>(0)
+    let isDone = Atomic<Bool>(false)
+    #expect(Thread.start {
+      let reader = Handoff(worker: 2, cell: cell, input: (ring, 0), outputs: [], stageHash: 0)
+      var leases: [Lease] = []
+      while (try? reader.waitForInput()) == .ready {
+        leases.removeAll()
+        guard (try? reader.claim(atMost: 1, into: &leases)) == 1 else { continue }
+        reader.begin(leases[0])
+        reader.end(.done)
+        try? reader.commit()
+        count.add(1, ordering: .releasing)
+      }
+      isDone.store(true, ordering: .releasing)
+    })
+    let producer = bench.producer()
+    // Sparse: each message meets a reader that sleeps or is about to; more than the ring holds, so the producer sleeps too.
+    for n in 1...300 {
+      try bench.put("\(n)", producer, n)
+      if n % 3 == 0 { while count.load(ordering: .acquiring) < n { Processor.yield() } }
+    }
+    ring.close()
+    while !isDone.load(ordering: .acquiring) { Processor.yield() }
+    #expect(count.load(ordering: .acquiring) == 300 && ring.lateWakes == 0)
+  }
+}
+}
