@@ -60,7 +60,13 @@ package struct Planner {
   private mutating func plan() -> Plan {
     let top = read(PipelineKeys.group, document, document.span, "")
     checkShown(document.pair("name"), document.pair("description"))
-    for pair in document["stages"]?.pairs ?? [] where pair.value.pairs != nil { draft(pair) }
+    for pair in document["stages"]?.pairs ?? [] {
+      if pair.value.pairs != nil {
+        draft(pair)
+      } else {
+        report("wrong-value", "expected a mapping with `plugin`, found \(pair.value.described)", pair.value.span, "stages." + pair.key)
+      }
+    }
     let graph = connect()
     countProcesses()
     var plan = Plan(

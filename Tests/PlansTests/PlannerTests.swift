@@ -311,7 +311,7 @@ struct PlannerTests {
   @Test(arguments: [
     "1", "[]", "{}", "stages: 1", "stages: [a]", "stages: {a: 1}", "stages: {a: {plugin: 1}}", "stages: {a: {plugin: nope, inputs: 3}}",
     "stages: {a: {plugin: numbers, queue: 3, restart: [], on_error: x, with: 1, processes: {}}}",
-    "stages: {a: {plugin: add, inputs: [a, a, b, 1, null]}, b: null}", "ringway: 2\nmemory: x\ndrain: 1\nname: []\nparameters: []",
+    "stages: {a: {plugin: add, inputs: [a, a, b, 1, null]}, b: null}", "ringway: 1\nstages: {a: {plugin: drop, inputs: [b]}, b: null}", "ringway: 2\nmemory: x\ndrain: 1\nname: []\nparameters: []",
     "parameters: {a: 1, b: {type: 3, default: {}}}\nstages: {a: {plugin: drop, inputs: [\"${a}\", \"${b}\"]}}",
   ])
   func anInvalidDocumentIsSurvived(_ text: String) throws {
