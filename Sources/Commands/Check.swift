@@ -99,6 +99,7 @@ struct Check {
     }
     all.glob = { Files.glob($0) }
     all.canonical = { Files.canonical($0) ?? $0 }
+    all.linkTarget = { Files.linkTarget($0) }
     all.identity = { Files.status($0).map { Surroundings.Identity(device: $0.device, inode: $0.inode) } }
     all.ringBytes = { capacity, message, producers, consumers in
       RingShape(capacity: capacity, messageBytes: message, producers: producers, consumers: consumers)?.bytes ?? 0

@@ -69,10 +69,17 @@ extension Planner {
     if let identity { files.writtenIdentities[identity] = use }
   }
 
-  /// The one name of a file, whether it is there yet or not.
+  /// The one name of a file, whether it is there yet or not: writing through a link that leads nowhere makes what the
+  /// link names.
   private func fileName(_ full: String) -> String {
-    if surroundings.kind(full) != nil { return surroundings.canonical(full) }
-    let (folder, last) = Path.split(full)
+    var path = full
+    // The kernel follows no more either (path_resolution(7)).
+    for _ in 0..<40 {
+      if surroundings.kind(path) != nil { return surroundings.canonical(path) }
+      guard let target = surroundings.linkTarget(path) else { break }
+      path = target.hasPrefix("/") ? target : Path.joined(Path.split(path).folder, target)
+    }
+    let (folder, last) = Path.split(path)
     return Path.joined(surroundings.kind(folder) == nil ? Path.normal(folder) : surroundings.canonical(folder), last)
   }
 

@@ -4,3 +4,6 @@
 //
 // No input or output happens here: what must be looked up (files, CPUs, memory) is asked of `Surroundings`, so a test
 // needs nothing but values. Reading text is Documents' work, running the plan is Supervision's.
+//
+// Read in this order: PipelineKeys and StageKeys (what a file may say), PipelineSchema, Expansion, Planner with StageGraph,
+// Plan and its drawings, WorkOrder.

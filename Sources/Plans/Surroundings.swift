@@ -13,6 +13,8 @@ package struct Surroundings: Sendable {
   package var glob: @Sendable (String) -> [String] = { _ in [] }
   /// A path without links, or the path itself.
   package var canonical: @Sendable (String) -> String = { $0 }
+  /// What a symbolic link names, as it is written in it; nil for what is no link.
+  package var linkTarget: @Sendable (String) -> String? = { _ in nil }
   /// Tells a file from every other, whatever it is called: two names with one identity are hard links. Nil when there is
   /// no such file.
   package var identity: @Sendable (String) -> Identity? = { _ in nil }

@@ -93,6 +93,15 @@ package enum Files {
     return String(cString: resolved)
   }
 
+  /// What a symbolic link names (readlink(2)), relative to the link's folder unless it begins with a slash; nil for what is
+  /// no link.
+  package static func linkTarget(_ path: String) -> String? {
+    let size = Int(PATH_MAX)
+    var buffer = [CChar](repeating: 0, count: size)
+    let count = readlink(path, &buffer, size)
+    return count > 0 && count < size ? String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
+  }
+
   package static var currentDirectory: String {
     guard let path = getcwd(nil, 0) else { return "/" }
     defer { free(path) }

@@ -59,6 +59,15 @@ struct ResourceTests {
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
       world: World(files: ["/tmp/x.txt"], links: ["/work/alias": "/tmp/x.txt"])),
     Broken(
+      "one file through a link to what is not there yet",
+      """
+        a: {plugin: numbers}
+        b: {plugin: write, inputs: [a], with: {path: new}}
+        c: {plugin: write, inputs: [a], with: {path: alias}}
+      """,
+      "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
+      world: World(links: ["/work/alias": "other", "/work/other": "new"])),
+    Broken(
       "two hard links to one file",
       """
         a: {plugin: numbers}

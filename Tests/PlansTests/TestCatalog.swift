@@ -44,7 +44,7 @@ struct World {
   var files: Set<String> = []
   var folders: Set<String> = ["/", "/work", "/tmp", "/dev"]
   var devices: Set<String> = ["/dev/null"]
-  /// Symbolic links, to absolute paths.
+  /// Symbolic links.
   var links: [String: String] = [:]
   /// Names of one file.
   var hardLinks: [Set<String>] = []
@@ -65,6 +65,7 @@ struct World {
       return world.files.union(world.folders).filter { $0.hasPrefix(head) && $0.hasSuffix(tail) && $0.count > head.count + tail.count }.sorted()
     }
     all.canonical = { world.resolve($0) }
+    all.linkTarget = { world.links[$0] }
     all.identity = { path in
       let real = world.resolve(path)
       guard world.files.contains(real) else { return nil }
@@ -85,7 +86,7 @@ struct World {
     var real = ""
     for part in path.split(separator: "/") where part != "." {
       if part == ".." { real = String(real[..<(real.lastIndex(of: "/") ?? real.startIndex)]) } else { real += "/" + part }
-      if let target = links[real] { real = target }
+      if let target = links[real] { real = target.hasPrefix("/") ? target : real[...(real.lastIndex(of: "/") ?? real.startIndex)] + target }
     }
     return real.isEmpty ? "/" : real
   }
