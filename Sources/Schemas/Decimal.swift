@@ -1,110 +1,132 @@
 import Specs
 
-/// A number exactly as it was written: digits and a power of ten. Doubles would call 0.0075 no multiple of 0.0001.
-struct Decimal {
+/// A number exactly as it was written: digits and a power of ten. As doubles, 0.0075 would be no multiple of 0.0001 and
+/// 2^64 + 1 would equal 2^64.
+struct Decimal: Hashable, Sendable {
   private var isNegative: Bool
-  /// Without leading or trailing zeros; empty for zero.
+  /// The value is these digits times ten to the power of `exponent`. No zero at either end; empty for zero.
   private var digits: [UInt8]
-  /// The value is 0.DIGITS times ten to this power.
   private var exponent: Int
 
-  /// - Returns: nil for what is no finite number
+  /// Longer texts and larger exponents than these are read as doubles, which bounds the work of exact arithmetic.
+  private static let mostDigits = 4096
+  private static let largestExponent = 1_000_000_000
+
+  /// - Returns: nil for what is no number, and for infinities and NaN, which YAML has
   init?(_ node: Node) {
     switch node.value {
-    case .integer(let value): self.init(text: String(value))
+    case .integer(let value): self.init(value)
     case .number(let value):
-      guard value.isFinite || node.text.map(Self.isPlain) ?? false else { return nil }
-      if let text = node.text, Self.isPlain(text) { self.init(text: text) } else { self.init(text: "\(value)") }
+      if let text = node.text, let exact = Decimal(text) {
+        self = exact
+      } else if value.isFinite, let nearest = Decimal("\(value)") {
+        self = nearest
+      } else {
+        return nil
+      }
     default: return nil
     }
   }
 
-  private static func isPlain(_ text: String) -> Bool {
-    !text.isEmpty && text.utf8.allSatisfy { 48...57 ~= $0 || "+-.eE".utf8.contains($0) } && text.utf8.contains { 48...57 ~= $0 }
+  init(_ value: Int) {
+    self.init(isNegative: value < 0, digits: String(value.magnitude).utf8.map { $0 - 48 }, exponent: 0)
   }
 
-  private init?(text: String) {
-    isNegative = text.hasPrefix("-")
-    digits = []
-    exponent = 0
-    var power = 0
-    var point: Int?
-    var all: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    if let first = rest.first, first == UInt8(ascii: "-") || first == UInt8(ascii: "+") { rest = rest.dropFirst() }
-    while let byte = rest.first {
+  /// `[-+]? digits [. digits] [e [-+]? digits]`, with a digit on at least one side of the point.
+  init?(_ text: String) {
+    guard text.utf8.count <= Self.mostDigits else { return nil }
+    var rest = text.utf8[...]
+    func take(_ any: String) -> UInt8? {
+      guard let first = rest.first, any.utf8.contains(first) else { return nil }
       rest = rest.dropFirst()
-      if 48...57 ~= byte {
-        all.append(byte - 48)
-      } else if byte == UInt8(ascii: ".") {
-        point = all.count
-      } else {
-        guard let value = Int(String(decoding: rest, as: UTF8.self)) else { return nil }
-        power = max(-100_000, min(100_000, value))
-        break
-      }
+      return first
     }
-    let whole = point ?? all.count
-    let leading = all.prefix { $0 == 0 }.count
-    digits = Array(all.dropFirst(leading))
-    while digits.last == 0 { digits.removeLast() }
-    exponent = digits.isEmpty ? 0 : whole - leading + power
-    if digits.isEmpty { isNegative = false }
+    func takeDigits() -> [UInt8] {
+      let found = rest.prefix { 48...57 ~= $0 }
+      rest = rest.dropFirst(found.count)
+      return found.map { $0 - 48 }
+    }
+    let isNegative = take("+-") == UInt8(ascii: "-")
+    var digits = takeDigits()
+    var exponent = 0
+    if take(".") != nil {
+      let fraction = takeDigits()
+      digits += fraction
+      exponent -= fraction.count
+    }
+    if digits.isEmpty { return nil }
+    if take("eE") != nil {
+      let isSmall = take("+-") == UInt8(ascii: "-")
+      let power = takeDigits()
+      guard !power.isEmpty else { return nil }
+      let size = power.reduce(0) { min($0 * 10 + Int($1), Self.largestExponent) }
+      exponent += isSmall ? -size : size
+    }
+    guard rest.isEmpty else { return nil }
+    self.init(isNegative: isNegative, digits: digits, exponent: exponent)
   }
 
-  var isZero: Bool { digits.isEmpty }
-  var isWhole: Bool { digits.count <= exponent || digits.isEmpty }
+  private init(isNegative: Bool, digits: [UInt8], exponent: Int) {
+    var digits = Array(digits.drop { $0 == 0 })
+    var exponent = exponent
+    while digits.last == 0 {
+      digits.removeLast()
+      exponent += 1
+    }
+    self.isNegative = isNegative && !digits.isEmpty
+    self.digits = digits
+    self.exponent = digits.isEmpty ? 0 : exponent
+  }
 
-  /// The same text for equal numbers.
-  var canonical: String { (isNegative ? "-" : "") + digits.map(String.init).joined() + "e\(exponent)" }
+  /// 1.0 is whole.
+  var isWhole: Bool { exponent >= 0 }
+  var isZero: Bool { digits.isEmpty }
 
   static func < (a: Decimal, b: Decimal) -> Bool {
     if a.isNegative != b.isNegative { return a.isNegative }
-    let smaller = a.isNegative ? compare(b, a) : compare(a, b)
-    return smaller < 0
+    return a.isNegative ? isSmaller(b, a) : isSmaller(a, b)
   }
 
-  private static func compare(_ a: Decimal, _ b: Decimal) -> Int {
-    if a.isZero || b.isZero { return a.isZero ? (b.isZero ? 0 : -1) : 1 }
-    if a.exponent != b.exponent { return a.exponent < b.exponent ? -1 : 1 }
-    if a.digits == b.digits { return 0 }
-    return a.digits.lexicographicallyPrecedes(b.digits) ? -1 : 1
+  /// Compares without the sign: first where the digits begin, then the digits.
+  private static func isSmaller(_ a: Decimal, _ b: Decimal) -> Bool {
+    if a.isZero || b.isZero { return a.isZero && !b.isZero }
+    let (sizeOfA, sizeOfB) = (a.digits.count + a.exponent, b.digits.count + b.exponent)
+    return sizeOfA != sizeOfB ? sizeOfA < sizeOfB : a.digits.lexicographicallyPrecedes(b.digits)
   }
 
-  func isMultiple(of other: Decimal) -> Bool {
+  /// Whether dividing leaves nothing. Nothing is a multiple of zero but zero.
+  func isMultiple(of divisor: Decimal) -> Bool {
     if isZero { return true }
-    if other.isZero { return false }
-    // self = d1 * 10^(e1 - n1), other = d2 * 10^(e2 - n2): bring both to whole numbers of one unit.
-    let shift = (exponent - digits.count) - (other.exponent - other.digits.count)
-    if abs(shift) > 10_000 { return shift > 0 }
-    var divisor: UInt64 = 0
-    for digit in other.digits + [UInt8](repeating: 0, count: max(0, -shift)) {
-      let (product, overflow) = divisor.multipliedReportingOverflow(by: 10)
-      // More than 64 bits of divisor: no number of ordinary length is a multiple of it, but for equals.
-      if overflow || product > UInt64.max - 9 { return canonical == other.canonical }
-      divisor = product + UInt64(digit)
+    // The digits end in no zero, so what reaches further to the right than the divisor is no multiple of it.
+    if divisor.isZero || exponent < divisor.exponent { return false }
+    // A zero more adds one factor of 2 and of 5; a divisor of n digits has fewer than 4n of either.
+    let zeros = min(exponent - divisor.exponent, divisor.digits.count * 4)
+    let dividend = digits + [UInt8](repeating: 0, count: zeros)
+    // Up to 18 digits the remainder and one more digit fit 64 bits.
+    if divisor.digits.count <= 18 {
+      let whole = divisor.digits.reduce(0 as UInt64) { $0 * 10 + UInt64($1) }
+      return dividend.reduce(0 as UInt64) { ($0 * 10 + UInt64($1)) % whole } == 0
     }
-    var remainder: UInt64 = 0
-    for digit in digits + [UInt8](repeating: 0, count: max(0, shift)) {
-      let (high, low) = remainder.multipliedFullWidth(by: 10)
-      let (sum, carry) = low.addingReportingOverflow(UInt64(digit))
-      remainder = divisor.dividingFullWidth((high + (carry ? 1 : 0), sum)).remainder
-    }
-    return remainder == 0
+    return Decimal.dividesLong(dividend, divisor.digits)
   }
-}
 
-extension Node {
-  /// The same text for equal values: 1 and 1.0 are equal, and the order of keys is no difference.
-  var canonical: String {
-    switch value {
-    case .null: "null"
-    case .boolean(let b): b ? "true" : "false"
-    case .integer, .number: Decimal(self)?.canonical ?? text ?? ""
-    case .string(let s): JSON.string(s).compact
-    case .sequence(let items): "[" + items.map(\.canonical).joined(separator: ",") + "]"
-    case .mapping(let pairs):
-      "{" + pairs.map { JSON.string($0.key).compact + ":" + $0.value.canonical }.sorted().joined(separator: ",") + "}"
+  /// Long division as on paper, digit by digit.
+  private static func dividesLong(_ dividend: [UInt8], _ divisor: [UInt8]) -> Bool {
+    // One digit more than the divisor, the most significant first.
+    var remainder = [UInt8](repeating: 0, count: divisor.count + 1)
+    let divisor = [0] + divisor
+    for digit in dividend {
+      remainder.removeFirst()
+      remainder.append(digit)
+      while !remainder.lexicographicallyPrecedes(divisor) {
+        var borrow: UInt8 = 0
+        for i in remainder.indices.reversed() {
+          let less = divisor[i] + borrow
+          borrow = remainder[i] < less ? 1 : 0
+          remainder[i] = remainder[i] + borrow * 10 - less
+        }
+      }
     }
+    return remainder.allSatisfy { $0 == 0 }
   }
 }

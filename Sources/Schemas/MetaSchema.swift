@@ -1,13 +1,15 @@
 import Specs
 
 /// The schema of schemas, draft 2020-12 (json-schema.org/draft/2020-12/schema), with the vocabularies that it is made
-/// of. It checks a schema that a user hands in, and answers references to it without a network.
+/// of, and that of draft 7. They check a schema that a user hands in, and answer references to them without a network.
 enum MetaSchema {
   static let uri = base + "schema"
+  static let draft7 = "http://json-schema.org/draft-07/schema"
   private static let base = "https://json-schema.org/draft/2020-12/"
 
   static let documents: [String: Node] = {
     var all = [uri: document("schema", schema)]
+    all[draft7] = Node(draft7Schema)
     for (name, body) in vocabularies { all[base + "meta/" + name] = document("meta/" + name, body) }
     return all
   }()
@@ -58,7 +60,8 @@ enum MetaSchema {
         "patternProperties": ["type": "object", "additionalProperties": meta, "propertyNames": ["format": "regex"]],
         "dependentSchemas": map, "propertyNames": meta, "if": meta, "then": meta, "else": meta, "allOf": list, "anyOf": list,
         "oneOf": list, "not": meta,
-      ])
+      ]),
+      ("$defs", ["schemaArray": list]),
     ]),
     ("unevaluated", [("properties", ["unevaluatedItems": meta, "unevaluatedProperties": meta])]),
     ("validation", [
@@ -88,6 +91,49 @@ enum MetaSchema {
     ("format-annotation", [("properties", ["format": string])]),
     ("content", [("properties", ["contentEncoding": string, "contentMediaType": string, "contentSchema": meta])]),
   ]
+
+  // MARK: Draft 7
+
+  private static let draft7Schema: JSON = {
+    let schema: JSON = ["$ref": "#"]
+    let map: JSON = ["type": "object", "additionalProperties": schema]
+    let list: JSON = ["$ref": "#/definitions/schemaArray"]
+    let count: JSON = ["$ref": "#/definitions/nonNegativeInteger"]
+    let strings: JSON = ["$ref": "#/definitions/stringArray"]
+    var properties: [(String, JSON)] = [
+      ("const", true), ("default", true), ("readOnly", flag), ("writeOnly", flag), ("uniqueItems", flag), ("required", strings),
+      ("examples", ["type": "array", "items": true]), ("enum", ["type": "array", "items": true]),
+      ("multipleOf", ["type": "number", "exclusiveMinimum": 0]),
+      ("items", ["anyOf": [schema, list]]), ("dependencies", ["type": "object", "additionalProperties": ["anyOf": [schema, strings]]]),
+      ("type", [
+        "anyOf": [
+          ["$ref": "#/definitions/simpleTypes"],
+          ["type": "array", "items": ["$ref": "#/definitions/simpleTypes"], "minItems": 1, "uniqueItems": true],
+        ],
+        "x-expected": "array, boolean, integer, null, number, object or string, or a list of them",
+      ]),
+    ]
+    for name in ["$id", "$schema", "$ref", "$comment", "title", "description", "pattern", "format", "contentMediaType", "contentEncoding"] {
+      properties.append((name, string))
+    }
+    for name in ["maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"] { properties.append((name, number)) }
+    for name in ["maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties"] { properties.append((name, count)) }
+    for name in ["additionalItems", "contains", "additionalProperties", "propertyNames", "if", "then", "else", "not"] {
+      properties.append((name, schema))
+    }
+    for name in ["definitions", "properties", "patternProperties"] { properties.append((name, map)) }
+    for name in ["allOf", "anyOf", "oneOf"] { properties.append((name, list)) }
+    return .object([
+      ("$schema", .string(draft7 + "#")), ("$id", .string(draft7 + "#")), ("type", ["object", "boolean"]),
+      ("properties", .object(properties)),
+      ("definitions", [
+        "schemaArray": ["type": "array", "minItems": 1, "items": schema], "nonNegativeInteger": ["type": "integer", "minimum": 0],
+        "nonNegativeIntegerDefault0": ["type": "integer", "minimum": 0],
+        "simpleTypes": ["enum": ["array", "boolean", "integer", "null", "number", "object", "string"]],
+        "stringArray": ["type": "array", "items": string, "uniqueItems": true],
+      ]),
+    ])
+  }()
 }
 
 extension Node {

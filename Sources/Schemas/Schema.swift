@@ -1,80 +1,79 @@
 package import Specs
 
-/// A compiled JSON Schema. One thread uses it.
-package final class Schema {
-  private let store: SchemaStore
-  private let root: SubSchema
+/// A compiled JSON Schema. Draft 2020-12 is complete, with formats as annotations; draft 7 is understood where a schema
+/// says that it is written in it.
+///
+/// Two keywords of our own are read for messages: `x-expected`, what is said to be expected (`a size such as 64KiB`), and
+/// `x-secret`, which keeps the value out of every message.
+package struct Schema: Sendable {
+  private let program: Program
+  private let root: Int
 
-  private init(_ store: SchemaStore, _ root: SubSchema) {
-    self.store = store
-    self.root = root
-  }
-
-  /// A schema of our own making.
+  /// A schema of our own making, which need not be checked. A mistake in it stops the process.
   package static func trusted(_ json: JSON) -> Schema {
-    let store = SchemaStore(registry: [:])
-    return Schema(store, store.load(Node(json), "").root)
+    let (schema, diagnostics) = compiled(Node(json), uri: "", registry: [:])
+    guard let schema else { preconditionFailure("a schema of this program cannot be compiled: \(diagnostics.first?.message ?? "")") }
+    return schema
   }
 
-  /// Compiles a schema that somebody else wrote. It is checked against the metaschema first, and its expressions and
-  /// references are tried.
+  /// Compiles a schema that somebody else wrote. It is checked against its metaschema, its references are followed and
+  /// its patterns are tried.
   ///
   /// - Parameters:
-  ///   - uri: where it comes from, the base of its references
-  ///   - registry: other documents that it may refer to, by URI; nothing is ever fetched
+  ///   - uri: where it comes from, the base of its references; may be empty
+  ///   - registry: other documents that it may refer to, by URI without a fragment; nothing is ever fetched
+  /// - Returns: the schema, or nil and all that is wrong with it, in order of place
   package static func compile(_ node: Node, uri: String = "", registry: [String: Node] = [:]) -> (schema: Schema?, diagnostics: [Diagnostic]) {
-    if let dialect = node["$schema"], let name = dialect.string, name.hasPrefix("http"), name != MetaSchema.uri, name != MetaSchema.uri + "#",
-      registry[name] == nil {
-      return (nil, [Diagnostic(
-        "unknown-dialect", "the schema is written in \(JSON.string(name).compact)", at: dialect.span,
-        remedy: "the dialect that is understood is \"\(MetaSchema.uri)\"")])
+    guard node.pairs != nil || node.boolean != nil else {
+      return (nil, [Diagnostic("bad-keyword", "a schema is a mapping, true or false, found \(Wording.found(node))", at: node.span)])
     }
-    let store = SchemaStore(registry: registry)
-    if node.pairs == nil, node.boolean == nil {
-      return (nil, [Diagnostic("schema-not-object", "a schema is a mapping or a boolean, found \(node.described)", at: node.span)])
-    }
-    var problems: [Diagnostic] = []
-    if let meta = store.resource(MetaSchema.uri), node["$schema"]?.string.map({ $0.hasPrefix(MetaSchema.uri) }) ?? true {
-      problems = Schema(store, meta.root).validate(node)
-    }
-    let root = store.load(node, uri).root
-    problems += check(root, store, node)
-    return problems.isEmpty ? (Schema(store, root), []) : (nil, problems)
+    let found = metaschema(of: node, registry).validate(node)
+    let (schema, more) = compiled(node, uri: uri, registry: registry)
+    // The metaschema has said already what is wrong with a keyword.
+    let all = found + more.filter { found.isEmpty || $0.code != "bad-keyword" }
+    return all.isEmpty ? (schema, []) : (nil, Diagnostic.sorted(all))
   }
 
-  /// References that lead nowhere and expressions that do not compile, anywhere in the document.
-  private static func check(_ root: SubSchema, _ store: SchemaStore, _ node: Node) -> [Diagnostic] {
-    var problems: [Diagnostic] = []
-    var queue: [(Node, SchemaResource)] = [(node, root.resource)]
-    while let (node, outer) = queue.popLast() {
-      var resource = outer
-      if let id = node["$id"]?.string, let inner = store.resource(URIReference.resolve(id, against: outer.uri).absolute) { resource = inner }
-      for pair in node.pairs ?? [] {
-        if pair.key == "$ref" || pair.key == "$dynamicRef", let reference = pair.value.string {
-          if store.resolve(reference, from: SubSchema(node, resource)) == nil {
-            problems.append(Diagnostic(
-              "unknown-reference", "the reference \(JSON.string(reference).compact) leads nowhere", at: pair.value.span,
-              remedy: "only documents at hand are read, nothing is fetched; put it under `$defs`"))
-          }
-        } else if pair.key == "pattern", let text = pair.value.string {
-          do throws(PatternError) { _ = try Pattern(text) } catch {
-            problems.append(Diagnostic("bad-pattern", "the pattern does not compile: \(error.text)", at: pair.value.span))
-          }
-        }
-        // Under these keywords stands data, not schemas.
-        if !["enum", "const", "default", "examples"].contains(pair.key) { queue.append((pair.value, resource)) }
-      }
-      for item in node.items ?? [] { queue.append((item, resource)) }
-    }
-    return problems
-  }
-
-  /// What is wrong with an instance, each problem at its place.
+  /// What is wrong with an instance, each problem at its place, in order of place.
   package func validate(_ instance: Node) -> [Diagnostic] {
-    var evaluation = Evaluation(store: store)
-    return evaluation.run(root, instance)
+    if isValid(instance) { return [] }
+    var evaluator = Evaluator(program, collecting: true)
+    _ = evaluator.run(root, instance)
+    let wording = Wording(program, secrets: evaluator.secrets)
+    let failures = evaluator.failures + evaluator.unanswered + [evaluator.stop].compactMap { $0 }
+    var said: Set<String> = []
+    let diagnostics = failures.map(wording.diagnostic).filter { said.insert("\($0.span.start.offset) \($0.path) \($0.message)").inserted }
+    return Diagnostic.sorted(diagnostics)
   }
 
-  /// Whether nothing is wrong with it.
-  package func isValid(_ instance: Node) -> Bool { validate(instance).isEmpty }
+  /// Whether nothing is wrong with it; stops at the first problem.
+  package func isValid(_ instance: Node) -> Bool {
+    var evaluator = Evaluator(program, collecting: false)
+    return evaluator.run(root, instance)
+  }
+
+  private static func compiled(_ node: Node, uri: String, registry: [String: Node]) -> (Schema?, [Diagnostic]) {
+    var compiler = Compiler(registry: registry)
+    let root = compiler.compile(node, uri: uri)
+    return (compiler.diagnostics.isEmpty ? Schema(program: compiler.program, root: root) : nil, compiler.diagnostics)
+  }
+
+  // MARK: Metaschemas
+
+  private static let standard = embedded(MetaSchema.uri)
+  private static let draft7 = embedded(MetaSchema.draft7)
+  private static let anything = trusted(true)
+
+  private static func embedded(_ uri: String) -> Schema {
+    MetaSchema.documents[uri].flatMap { compiled($0, uri: uri, registry: [:]).0 } ?? anything
+  }
+
+  /// The schema that a schema must meet. One that is not known is the compiler's to refuse.
+  private static func metaschema(of node: Node, _ registry: [String: Node]) -> Schema {
+    guard let named = node["$schema"]?.string else { return standard }
+    let uri = URIReference(named).absolute
+    if uri == MetaSchema.uri { return standard }
+    if uri == MetaSchema.draft7 { return draft7 }
+    return registry[named].flatMap { compiled($0, uri: named, registry: registry).0 } ?? anything
+  }
 }

@@ -90,7 +90,7 @@ struct OverridesTests {
       Self.file, set: [("stages.detect.processes", "many"), ("stages.show.queue.capacity", "0"), ("stages.show.inputs.0", "detct")])
     #expect(
       checked.lines == [
-        "no-match: --set stages.detect.processes: expected an integer from 1 to 4095, or auto, found the string \"many\"",
+        "not-allowed-value: --set stages.detect.processes: expected an integer from 1 to 4095, or auto, found the string \"many\"",
         "out-of-range: --set stages.show.queue.capacity: expected an integer from 1 to 1048576, found the integer 0",
       ])
     let planned = try Checked(Self.file, set: [("stages.detect.queue.capacity", "1"), ("stages.show.inputs.0", "detct")])

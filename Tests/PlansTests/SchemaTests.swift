@@ -113,7 +113,7 @@ struct SchemaTests {
     ("ringway: 1\nstages: {a: {plugin: write, with: {path: x, mode: apend}}}", "2:51", "did you mean \"append\"?"),
     ("ringway: 1\nstages: {a: {plugin: post, with: {token: 5}}}", "2:42", "kept secret"),
     ("ringway: 1\nstages: {a: {plugin: post, with: {headers: {a: 5}}}}", "2:48", "kept secret"),
-    ("ringway: 1\nstages: {a: {plugin: write}}", "2:10", "\"with\" is missing"),
+    ("ringway: 1\nstages: {a: {plugin: write}}", "2:10", "missing key \"with\""),
     ("ringway: 1\nparameters: {a-b: {type: integer}}\nstages: {a: {plugin: numbers}}", "2:14", "expected a name of letters, digits and _"),
     ("ringway: 1\nparameters: {a: {type: int}}\nstages: {a: {plugin: numbers}}", "2:24", "expected string, integer, number, boolean, size, duration or rate"),
     ("ringway: 1\nstages: {a: {plugin: add, environment: {a=b: x}}}", "2:41", "expected the name of a variable, without ="),
