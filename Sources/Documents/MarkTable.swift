@@ -12,6 +12,7 @@ struct MarkTable {
     self.bytes = bytes
     var i = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
     starts[0] = i
+    last.offset = i
     while i < bytes.count {
       switch bytes[i] {
       case 0x0a: starts.append(i + 1)
@@ -24,16 +25,22 @@ struct MarkTable {
     }
   }
 
-  func mark(_ mark: yaml_mark_t) -> Mark {
-    let line = min(Int(clamping: mark.line), starts.count - 1)
-    var offset = starts[line]
-    var column = Int(clamping: mark.column)
-    while column > 0, offset < bytes.count {
-      offset += 1
-      while offset < bytes.count, bytes[offset] & 0xc0 == 0x80 { offset += 1 }
-      column -= 1
+  /// The last place that was found: marks mostly go forward, and a line may be megabytes long.
+  private var last = Mark.start
+
+  mutating func mark(_ mark: yaml_mark_t) -> Mark {
+    // libyaml ends a text without a newline on a line that is not there.
+    if Int(clamping: mark.line) >= starts.count { return self.mark(offset: bytes.count) }
+    let line = Int(clamping: mark.line)
+    let column = Int(clamping: mark.column) + 1
+    var found = last.line == line + 1 && last.column <= column ? last : Mark(line: line + 1, column: 1, offset: starts[line])
+    while found.column < column, found.offset < bytes.count {
+      found.offset += 1
+      while found.offset < bytes.count, bytes[found.offset] & 0xc0 == 0x80 { found.offset += 1 }
+      found.column += 1
     }
-    return Mark(line: line + 1, column: Int(clamping: mark.column) + 1, offset: offset)
+    last = found
+    return Mark(line: line + 1, column: column, offset: found.offset)
   }
 
   func mark(offset: Int) -> Mark {

@@ -3,7 +3,7 @@ import Specs
 
 /// libyaml's complaints, in words that say what to write instead.
 enum SyntaxError {
-  static func diagnostic(_ parser: yaml_parser_t, _ bytes: [UInt8], _ marks: MarkTable) -> Diagnostic {
+  static func diagnostic(_ parser: yaml_parser_t, _ bytes: [UInt8], _ marks: inout MarkTable) -> Diagnostic {
     let problem = parser.problem.map { String(cString: $0) } ?? "the text is no YAML"
     let context = parser.context.map { String(cString: $0) } ?? ""
     if parser.error == YAML_MEMORY_ERROR { return Diagnostic("yaml-syntax", "out of memory", at: .none) }

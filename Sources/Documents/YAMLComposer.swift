@@ -35,7 +35,9 @@ struct YAMLComposer {
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
     let text = bytes
     return text.withUnsafeBufferPointer { buffer in
-      yaml_parser_set_input_string(&parser, buffer.baseAddress, buffer.count)
+      // A byte order mark would count as the first line's first column.
+      let mark = text.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+      yaml_parser_set_input_string(&parser, buffer.baseAddress.map { $0 + mark }, buffer.count - mark)
       do throws(Stop) {
         let root = try stream()
         return (diagnostics.isEmpty ? root : nil, diagnostics)
@@ -60,7 +62,7 @@ struct YAMLComposer {
   private mutating func next() throws(Stop) -> Event {
     var raw = yaml_event_t()
     guard yaml_parser_parse(&parser, &raw) == 1 else {
-      throw Stop(diagnostic: SyntaxError.diagnostic(parser, bytes, marks))
+      throw Stop(diagnostic: SyntaxError.diagnostic(parser, bytes, &marks))
     }
     defer { yaml_event_delete(&raw) }
     var event = Event(type: raw.type, span: Span(marks.mark(raw.start_mark), marks.mark(raw.end_mark)))

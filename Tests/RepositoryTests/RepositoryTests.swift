@@ -1,1 +1,122 @@
-// RepositoryTests
+import Commands
+import Foundation
+import Harness
+import Testing
+
+/// What the repository shows is true: files that are generated are fresh, examples are valid, and the README's commands run.
+@Suite struct RepositoryTests {
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: Ringway.repository.appendingPathComponent(path), encoding: .utf8)
+  }
+
+  /// The fenced blocks of a language in a Markdown text.
+  private func blocks(_ language: String, in text: String) -> [String] {
+    var all: [String] = []
+    var open: (language: String, lines: [String])?
+    for line in text.components(separatedBy: "\n") {
+      if line.hasPrefix("```") {
+        if let block = open {
+          if block.language == language { all.append(block.lines.joined(separator: "\n") + "\n") }
+          open = nil
+        } else {
+          open = (String(line.dropFirst(3)), [])
+        }
+      } else {
+        open?.lines.append(line)
+      }
+    }
+    return all
+  }
+
+  @Test func theSchemaIsFresh() throws {
+    #expect(try text("schemas/pipeline.schema.json") == Commands.schemaText, "schemas/pipeline.schema.json is stale: run `make schema`")
+  }
+
+  @Test func everyPipelineIsValid() throws {
+    let folder = Ringway.repository.appendingPathComponent("pipelines")
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }
+    #expect(files.count >= 3)
+    for file in files {
+      let result = try Ringway.run(["validate", folder.appendingPathComponent(file).path])
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(try text("pipelines/\(file)").hasPrefix("# yaml-language-server: $schema=../schemas/pipeline.schema.json\n"))
+    }
+  }
+
+  @Test func everyExampleOfAPluginIsValid() throws {
+    let list = try Ringway.run(["plugins"]).output
+    let names = list.split(separator: "\n").filter { $0.hasPrefix("  ") }.compactMap { $0.split(separator: " ").first.map(String.init) }
+    #expect(names.count == 10)
+    for name in names {
+      let page = try Ringway.run(["plugins", name, "--markdown"]).output
+      let example = try #require(blocks("yaml", in: page).first)
+      let folder = try TemporaryFolder()
+      let result = try Ringway.run(["validate", try folder.write("example.yaml", example)])
+      #expect(result.status == 0, "\(name): \(result.errors)")
+    }
+  }
+
+  @Test func everyYAMLInTheDocumentsIsValid() throws {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+      for block in blocks("yaml", in: try text(document)) {
+        let folder = try TemporaryFolder()
+        let result = try Ringway.run(["validate", try folder.write("block.yaml", block)])
+        #expect(result.status == 0, "\(document): \(result.errors)")
+      }
+    }
+  }
+
+  /// The README's session: its file, its three commands, its table, its mistake.
+  @Test func theReadmeTellsWhatHappens() throws {
+    let readme = try text("README.md")
+    let folder = try TemporaryFolder()
+    let pipeline = try #require(blocks("yaml", in: readme).first)
+    try folder.write("digest.yaml", pipeline)
+    let commands = readme.split(separator: "\n").filter { $0.hasPrefix("    .build/release/ringway ") }.map { $0.split(separator: " ").dropFirst().map(String.init) }
+    #expect(commands.map(\.first) == ["validate", "graph", "run"])
+    for command in commands {
+      let result = try Ringway.run(command + (command.first == "run" ? ["--progress", "off"] : []), in: folder.url)
+      #expect(result.status == 0, "\(result.errors)")
+      if command.first == "run" {
+        #expect(folder.lines("results.txt").count == 20_000)
+        // The same rows and columns; the figures of time differ.
+        let shown = try #require(blocks("", in: readme).first { $0.contains("waiting for room") }).split(separator: "\n")
+        let found = result.errors.split(separator: "\n")
+        #expect(found.count == shown.count)
+        for (a, b) in zip(shown, found).prefix(4) {
+          #expect(a.split(separator: " ").prefix(5).filter { $0 != "-" } == b.split(separator: " ").prefix(5).filter { $0 != "-" })
+        }
+      }
+    }
+    try folder.write("digest.yaml", pipeline.replacingOccurrences(of: "[numbers]", with: "numbers"))
+    let broken = try Ringway.run(["validate", "digest.yaml"], in: folder.url)
+    #expect(blocks("", in: readme).contains(broken.errors), "the README shows another message than:\n\(broken.errors)")
+  }
+
+  @Test func makeListsItsTasks() throws {
+    let make = try Running(["-s", "help"], in: Ringway.repository, executable: URL(fileURLWithPath: "/usr/bin/make"))
+    let tasks = try make.finish().output
+    for task in ["setup", "build", "run", "test", "check", "install"] { #expect(tasks.contains(task)) }
+  }
+
+  /// An import that a room does not declare, Foundation in Sources, a C library in a second room.
+  @Test func roomsImportWhatTheyMay() throws {
+    let sources = Ringway.repository.appendingPathComponent("Sources")
+    var importers: [String: Set<String>] = [:]
+    let walk = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+    for case let file as URL in walk where file.pathExtension == "swift" {
+      let room = String(file.path.dropFirst(sources.path.count + 1).prefix { $0 != "/" })
+      for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+        let words = line.split(separator: " ").map(String.init).filter { !["public", "package", "internal", "@_exported", "@testable"].contains($0) }
+        guard words.first == "import", words.count == 2, !line.hasPrefix(" ") else { continue }
+        importers[words[1], default: []].insert(room)
+      }
+    }
+    #expect(importers["Foundation"] == nil)
+    #expect(importers["Glibc"] == ["Platform"])
+    let libraries = ["CLinux": "Platform", "CYAML": "Documents", "CPCRE2": "Schemas", "CCurl": "Curl", "CJQ": "Plugins", "CCrypto": "Plugins"]
+    for (library, room) in libraries { #expect(importers[library] == [room], "\(library)") }
+    #expect(importers["ArgumentParser"] == ["Commands"])
+    #expect(importers["Supervision"] == ["Commands"] && importers["Stages"] == ["Commands"])
+  }
+}
