@@ -1,0 +1,303 @@
+import Plans
+import Specs
+import Testing
+
+@testable import Supervision
+
+// The macro that checks an expectation takes no mutating calls, but it takes functions.
+private func handle(_ supervisor: inout Supervisor, _ event: Supervisor.Event, at now: ContinuousClock.Instant) -> [Supervisor.Action] {
+  supervisor.handle(event, at: now)
+}
+
+private func died(_ budget: inout RestartBudget, progressed: Bool, at now: ContinuousClock.Instant) -> RestartBudget.Verdict {
+  budget.workerDied(progressed: progressed, at: now)
+}
+
+private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, isWaiting: Bool, at now: ContinuousClock.Instant) -> Bool {
+  watch.isStalled(worker, calls: calls, isWaiting: isWaiting, at: now)
+}
+
+/// What the parent decides, without a process.
+@Suite struct SupervisorTests {
+  /// source -> work (two processes) -> sink
+  static func plan(restart: RestartLimits = RestartLimits(), resources: [ExternalResource] = []) -> Plan {
+    Plan(
+      name: "test", description: "", file: "test.yaml", directory: "/",
+      stages: [
+        Stage(name: "source", plugin: "p", kind: .source, resources: resources, restart: restart),
+        Stage(name: "work", plugin: "p", kind: .transform, inputs: ["source"], processes: 2, queue: Queue(), restart: restart),
+        Stage(name: "sink", plugin: "p", kind: .sink, inputs: ["work"], queue: Queue(), restart: restart),
+      ], drain: .seconds(30))
+  }
+
+  private typealias Event = Supervisor.Event
+  private typealias Action = Supervisor.Action
+
+  private static func facts(progressed: Bool = true, ended: Bool = false, open: Int = 0) -> Supervisor.Facts {
+    Supervisor.Facts(progressed: progressed, ended: ended, openSlots: open)
+  }
+
+  private static func started(_ plan: Plan = plan()) -> Supervisor {
+    var supervisor = Supervisor(plan)
+    for worker in 0..<4 { _ = supervisor.handle(.ready(worker: worker), at: .now) }
+    return supervisor
+  }
+
+  private func die(_ worker: Int, _ supervisor: inout Supervisor, _ end: Supervisor.WorkerEnd, _ facts: Supervisor.Facts) -> [Supervisor.Action] {
+    #expect(handle(&supervisor, .reaped(worker: worker, end: end), at: .now) == [.recover(worker: worker)], "reap, then recover, then decide")
+    return supervisor.handle(.recovered(worker: worker, facts: facts), at: .now)
+  }
+
+  @Test func sourcesStartWhenEveryStageIsReady() {
+    var supervisor = Supervisor(Self.plan())
+    #expect(supervisor.start == (0..<4).map { .spawn(worker: $0) })
+    for worker in [0, 1, 3] { #expect(handle(&supervisor, .ready(worker: worker), at: .now) == []) }
+    #expect(handle(&supervisor, .ready(worker: 2), at: .now) == [.tell(worker: 0, .go)])
+  }
+
+  @Test func theEndTravelsDownTheGraph() {
+    var supervisor = Self.started()
+    #expect(die(0, &supervisor, .exited(0), Self.facts(ended: true)) == [.closeInput(stage: 1)])
+    #expect(die(1, &supervisor, .exited(0), Self.facts(open: 3)) == [], "the other one still works on what is open")
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2)])
+    #expect(die(3, &supervisor, .exited(0), Self.facts()) == [.finish])
+    #expect(supervisor.outcome == .finished && supervisor.code == .success)
+  }
+
+  @Test func anOpenSlotInAClosedRingGetsAWorker() {
+    var supervisor = Self.started()
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    _ = die(1, &supervisor, .exited(0), Self.facts(open: 1))
+    // The one that held the last message dies with it.
+    #expect(die(2, &supervisor, .killed("signal 9"), Self.facts(open: 1)).contains(.spawn(worker: 2)))
+  }
+
+  @Test func aSourceThatLeavesWithoutHavingEndedHasDied() {
+    var supervisor = Self.started()
+    #expect(die(0, &supervisor, .exited(0), Self.facts()).contains(.spawn(worker: 0)))
+    #expect(handle(&supervisor, .ready(worker: 0), at: .now) == [.tell(worker: 0, .go)])
+  }
+
+  @Test func deathsWithoutProgressWaitTwiceAsLongEachTimeAndAreCounted() {
+    var supervisor = Self.started(Self.plan(restart: RestartLimits(max: 3, within: .seconds(10), backoff: .milliseconds(100))))
+    let now = ContinuousClock.now
+    for (n, pause) in [100, 200, 400].enumerated() {
+      _ = supervisor.handle(.reaped(worker: 1, end: .killed("signal 11")), at: now)
+      let actions = supervisor.handle(.recovered(worker: 1, facts: Self.facts(progressed: false)), at: now + .seconds(n))
+      #expect(actions.contains(.startBackoff(worker: 1, .milliseconds(pause))))
+      #expect(handle(&supervisor, .backoffOver(worker: 1), at: now) == [.spawn(worker: 1)])
+    }
+    _ = supervisor.handle(.reaped(worker: 1, end: .killed("signal 11")), at: now)
+    let last = supervisor.handle(.recovered(worker: 1, facts: Self.facts(progressed: false)), at: now + .seconds(3))
+    #expect(last == [0, 2, 3].map { .kill(worker: $0) })
+    #expect(supervisor.code == .restartsSpent && supervisor.cause.contains("stage \"work\" died more than 3 times within 10s") && supervisor.cause.contains("signal 11"))
+  }
+
+  @Test func progressForgivesAndOldFailuresAreForgotten() {
+    var budget = RestartBudget(RestartLimits(max: 1, within: .seconds(10), backoff: .seconds(1)))
+    let now = ContinuousClock.now
+    #expect(died(&budget, progressed: false, at: now) == .after(.seconds(1)))
+    #expect(died(&budget, progressed: true, at: now) == .now)
+    #expect(died(&budget, progressed: false, at: now) == .after(.seconds(1)))
+    #expect(died(&budget, progressed: false, at: now + .seconds(11)) == .after(.seconds(1)))
+    #expect(died(&budget, progressed: false, at: now + .seconds(12)) == .spent)
+  }
+
+  @Test func oneSignalDrainsTwoStop() {
+    var supervisor = Self.started()
+    let first = supervisor.handle(.signal, at: .now)
+    #expect(first.contains(.tell(worker: 0, .stop)) && first.contains(.startDrain(.seconds(30))))
+    #expect(!first.contains { if case .kill = $0 { true } else { false } })
+    #expect(handle(&supervisor, .signal, at: .now) == (0..<4).map { .kill(worker: $0) })
+    #expect(supervisor.code == .stopped && supervisor.outcome == .stopped)
+  }
+
+  @Test func aDrainEndsWell() {
+    var supervisor = Self.started()
+    _ = supervisor.handle(.signal, at: .now)
+    _ = die(0, &supervisor, .killed("signal 9"), Self.facts())
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    _ = die(2, &supervisor, .exited(0), Self.facts())
+    #expect(die(3, &supervisor, .exited(0), Self.facts()) == [.finish])
+    #expect(supervisor.outcome == .drained && supervisor.code == .success)
+  }
+
+  @Test func theFirstCauseWinsAndABrokenInvariantBeatsIt() {
+    var supervisor = Self.started()
+    _ = supervisor.handle(.failed(worker: 3, code: .io, text: "disk full"), at: .now)
+    _ = supervisor.handle(.messageFailed(worker: 1, text: "later"), at: .now)
+    #expect(supervisor.code == .io && supervisor.cause == "stage \"sink\": disk full")
+    _ = supervisor.handle(.broken(code: .invariantBroken, text: "damaged"), at: .now)
+    #expect(supervisor.code == .invariantBroken)
+  }
+
+  @Test func aSourceThatCannotGoOnLetsTheRestFinish() {
+    var supervisor = Self.started()
+    let actions = supervisor.handle(.failed(worker: 0, code: .io, text: "file gone"), at: .now)
+    #expect(!actions.contains { if case .kill = $0 { true } else { false } })
+    #expect(die(0, &supervisor, .exited(74), Self.facts()) == [.closeInput(stage: 1)])
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    _ = die(2, &supervisor, .exited(0), Self.facts())
+    #expect(die(3, &supervisor, .exited(0), Self.facts()) == [.finish])
+    #expect(supervisor.outcome == .failed && supervisor.code == .io)
+  }
+
+  @Test func aStandardInputThatDiesCannotBeStartedAgain() {
+    var supervisor = Self.started(Self.plan(resources: [.standardInput]))
+    #expect(die(0, &supervisor, .killed("signal 9"), Self.facts()) == [1, 2, 3].map { .kill(worker: $0) })
+    #expect(supervisor.code == .stopped)
+  }
+
+  /// Events in any order: no worker is started while it lives, none is recovered that was not reaped, a ring closes once, and
+  /// in the end everything is gone.
+  @Test func whateverHappensItEnds() {
+    let seed = UInt64.random(in: 1...999_999)
+    print("supervisor: seed \(seed)")
+    var state = seed
+    func random(_ n: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % n
+    }
+    for _ in 0..<2_000 {
+      var supervisor = Supervisor(Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1))))
+      var alive = Set<Int>()
+      var reaped = Set<Int>()
+      var backing = Set<Int>()
+      var closed = Set<Int>()
+      var isFinished = false
+      func perform(_ actions: [Supervisor.Action]) {
+        for action in actions {
+          switch action {
+          case .spawn(let worker):
+            #expect(!alive.contains(worker) && !reaped.contains(worker))
+            alive.insert(worker)
+            backing.remove(worker)
+          case .recover(let worker): #expect(reaped.contains(worker))
+          case .kill(let worker): #expect(alive.contains(worker))
+          case .tell(let worker, _): #expect(alive.contains(worker))
+          case .closeInput(let stage):
+            let isNew = closed.insert(stage).inserted
+            #expect(isNew, "a ring is closed once")
+          case .startBackoff(let worker, _): backing.insert(worker)
+          case .finish:
+            #expect(alive.isEmpty && reaped.isEmpty && !isFinished)
+            isFinished = true
+          case .startDrain, .note: break
+          }
+        }
+      }
+      perform(supervisor.start)
+      var steps = 0
+      while !isFinished, steps < 2_000 {
+        steps += 1
+        let choice = random(40)
+        if choice == 0 {
+          perform(supervisor.handle(.signal, at: .now))
+        } else if choice == 1, let worker = alive.randomElement() {
+          perform(supervisor.handle(.failed(worker: worker, code: .io, text: "x"), at: .now))
+        } else if choice < 12, let worker = alive.sorted().dropFirst(random(4)).first {
+          perform(supervisor.handle(.ready(worker: worker), at: .now))
+        } else if choice < 26, let worker = alive.sorted().dropFirst(random(4)).first {
+          alive.remove(worker)
+          reaped.insert(worker)
+          perform(supervisor.handle(.reaped(worker: worker, end: random(2) == 0 ? .exited(0) : .killed("signal 9")), at: .now))
+          reaped.remove(worker)
+          perform(supervisor.handle(.recovered(worker: worker, facts: Self.facts(progressed: random(2) == 0, ended: random(3) == 0, open: random(3) == 0 ? 1 : 0)), at: .now))
+        } else if let worker = backing.first {
+          backing.remove(worker)
+          perform(supervisor.handle(.backoffOver(worker: worker), at: .now))
+        }
+      }
+      #expect(isFinished, "seed \(seed): it does not end")
+      if !isFinished { return }
+    }
+  }
+}
+
+@Suite struct StallWatchTests {
+  @Test func aCallThatStandsStillIsNoticed() {
+    var watch = StallWatch(timeout: .seconds(1))
+    let start = ContinuousClock.now
+    for (tenth, isStalled) in [(0, false), (3, false), (6, false), (9, false), (11, true)] {
+      let now = start + .milliseconds(tenth * 100)
+      watch.beginSample(at: now)
+      #expect(stalled(&watch, 0, calls: 7, isWaiting: false, at: now) == isStalled)
+    }
+  }
+
+  @Test func movingWaitingAndRestingAreNoStall() {
+    var watch = StallWatch(timeout: .seconds(1))
+    let start = ContinuousClock.now
+    for second in 0..<10 {
+      let now = start + .milliseconds(second * 300)
+      watch.beginSample(at: now)
+      #expect(!stalled(&watch, 0, calls: UInt64(2 * second + 1), isWaiting: false, at: now))
+      #expect(!stalled(&watch, 1, calls: 7, isWaiting: true, at: now))
+      #expect(!stalled(&watch, 2, calls: 8, isWaiting: false, at: now))
+    }
+  }
+
+  @Test func aRunnerThatStoodStillItselfBlamesNobody() {
+    var watch = StallWatch(timeout: .seconds(1))
+    let start = ContinuousClock.now
+    watch.beginSample(at: start)
+    #expect(!stalled(&watch, 0, calls: 7, isWaiting: false, at: start))
+    let later = start + .seconds(3600)
+    watch.beginSample(at: later)
+    #expect(!stalled(&watch, 0, calls: 7, isWaiting: false, at: later))
+  }
+}
+
+@Suite struct ReportTests {
+  private func stage(_ name: String, busy: Double, input: Double = 0, room: Double = 0, processes: Int = 1) -> RunReport.StageReport {
+    var report = RunReport.StageReport(name: name, plugin: "p", kind: .transform, processes: processes)
+    report.busy = busy
+    report.busyOfRun = busy
+    report.waitingInput = input
+    report.waitingRoom = room
+    return report
+  }
+
+  @Test func theBusiestStageIsTheBottleneckAndItsNeighboursBearWitness() {
+    let stages = [stage("camera", busy: 0.1, room: 0.9), stage("detect", busy: 0.98, processes: 4), stage("send", busy: 0.3, input: 0.7)]
+    let found = Bottleneck.find(in: stages, writers: [[], [0], [1]], readers: [[1], [2], []])
+    #expect(found == Bottleneck(
+      stage: "detect",
+      sentence: "detect limits the run: busy 98 % of the time in 4 processes, camera waited 90 % for room in its queue, send waited 70 % for input"))
+  }
+
+  @Test func anIdleRunHasNoBottleneck() {
+    #expect(Bottleneck.find(in: [stage("a", busy: 0.05), stage("b", busy: 0.1)], writers: [[], [0]], readers: [[1], []]) == nil)
+  }
+
+  @Test func theLedgerBalancesOrSaysWhereNot() {
+    let good = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, handedOn: 7)
+    let bad = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, handedOn: 8)
+    #expect(good.balances && good.text == "a: 10 in = 7 out + 1 dropped + 2 left")
+    #expect(!bad.balances && bad.text == "a: 10 in ≠ 8 out + 1 dropped + 2 left")
+  }
+
+  @Test func theReportHasItsKeys() throws {
+    let report = RunReport(
+      pipeline: "p", outcome: "finished", code: .success, cause: "", seconds: 1.23456, stages: [stage("a", busy: 0.5, input: 0.25, room: 0.25)], ledger: [],
+      bottleneck: nil)
+    #expect(report.json.compact == #"{"pipeline":"p","outcome":"finished","exit_code":0,"cause":null,"seconds":1.235,"bottleneck":null,"bottleneck_sentence":null,"stages":{"a":{"plugin":"p","processes":1,"in":0,"out":0,"errors":0,"retries":0,"dead_letters":0,"dropped":0,"restarts":0,"busy":0.5,"waiting_input":0.25,"waiting_room":0.25,"latency_ms":{"p50":0,"p99":0,"max":0}}},"ledger":{}}"#)
+  }
+
+  @Test func linesAreBoundedAndFloodsAreCounted() {
+    var splitter = LineSplitter()
+    var lines: [String] = []
+    func take(_ text: String, _ second: Int64) { Array(text.utf8).withUnsafeBytes { splitter.take($0, second: second) { lines.append($0) } } }
+    take("one\r\ntw", 0)
+    take("o\n\u{1b}[31mred\n", 0)
+    #expect(lines == ["one", "two", "\u{fffd}[31mred"])
+    take(String(repeating: "x", count: 10_000) + "\n", 0)
+    #expect(lines.count == 6 && lines.allSatisfy { $0.utf8.count <= LineSplitter.longest })
+    lines = []
+    for _ in 0..<2_000 { take("flood\n", 1) }
+    #expect(lines.count == LineSplitter.mostPerSecond)
+    take("later\n", 2)
+    #expect(lines.suffix(2) == ["… 1500 more lines (only 500 a second are shown)", "later"])
+    #expect(splitter.lastLines.count == 5)
+  }
+}
