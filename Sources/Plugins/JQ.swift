@@ -114,6 +114,9 @@ struct JQ: Transform {
 
     static func compile(_ filter: String) -> (Program?, errors: String) {
       guard let state = jq_init() else { return (nil, "out of memory") }
+      // Without these, a filter that imports a module ends the process by an assertion of libjq's.
+      jq_set_attr(state, jv_string("JQ_LIBRARY_PATH"), jv_array())
+      for origin in ["JQ_ORIGIN", "PROGRAM_ORIGIN"] { jq_set_attr(state, jv_string(origin), jv_string("/nonexistent")) }
       let errors = Errors()
       jq_set_error_cb(state, { data, message in
         defer { jv_free(message) }

@@ -1,0 +1,203 @@
+import Foundation
+import PluginTesting
+import Testing
+
+@testable import Plugins
+
+/// The conformance suite over every built-in, and what is special about each.
+@Suite struct ConformanceTests {
+  private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ringway-plugins-\(UUID().uuidString)")
+
+  init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
+
+  private func given(_ settings: JSON) -> Given {
+    guard case .object(let pairs) = settings else { return Given([:], directory: folder.path) }
+    return Given(Dictionary(pairs.map { ($0.0, Self.node($0.1)) }, uniquingKeysWith: { $1 }), directory: folder.path)
+  }
+
+  private static func node(_ json: JSON) -> Node {
+    switch json {
+    case .integer(let i): .integer(i)
+    case .boolean(let b): Node(.boolean(b))
+    case .string(let s): .string(s)
+    default: Node(.null)
+    }
+  }
+
+  private let context = Context(stage: "test")
+
+  private func write(_ name: String, _ text: String) throws { try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8) }
+
+  private func call<T: Transform>(_ transform: inout T, _ text: String) throws -> [String] {
+    let out = CollectingEmitter()
+    try Array(text.utf8).withUnsafeBytes { try transform.process(Message(payload: $0, id: MessageIdentity(high: 0, low: 0)), out) }
+    return out.take().map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  @Test func everySpecHolds() {
+    for plugin in Catalog.all { #expect(Conformance.check(plugin.spec) == []) }
+    #expect(Set(Catalog.specs.map(\.name)).count == 10)
+  }
+
+  // MARK: Sources
+
+  @Test func generateResumesEverywhere() throws {
+    #expect(try Conformance.check(source: { try Generate(given(["count": 20, "seed": 3]), context) }) == [])
+    #expect(try Conformance.check(source: { try Generate(given(["count": 5, "size": "100KiB"]), context) }) == [])
+    for size in [0, 1, 7, 8, 9, 65_537] {
+      var source = try Generate(given(["count": 2, "size": .string("\(size)B")]), context)
+      let out = CollectingEmitter()
+      _ = try source.next(out)
+      #expect(out.take().map(\.count) == [size])
+    }
+  }
+
+  @Test(arguments: ["lines", "jsonl", "whole"]) func fileReadResumesEverywhere(format: String) throws {
+    try write("a.txt", "{\"a\":1}\r\n\n  \n{\"b\":2}\nlast without newline")
+    try write("b.txt", "")
+    try write("c.txt", String(repeating: "x", count: 300_000) + "\n" + "end\n")
+    let settings: JSON = ["path": "*.txt", "format": .string(format)]
+    #expect(try Conformance.check(source: { try FileRead(given(settings), context) }) == [])
+    var source = try FileRead(given(settings), context)
+    let out = CollectingEmitter()
+    var messages: [String] = []
+    loop: while true {
+      switch try source.next(out) {
+      case .end: break loop
+      default: messages += out.take().map { String(decoding: $0, as: UTF8.self) }
+      }
+    }
+    let long = String(repeating: "x", count: 300_000)
+    switch format {
+    case "lines": #expect(messages == ["{\"a\":1}", "", "  ", "{\"b\":2}", "last without newline", long, "end"])
+    case "jsonl": #expect(messages == ["{\"a\":1}", "{\"b\":2}", "last without newline", long, "end"])
+    default: #expect(messages.count == 3 && messages[1] == "")
+    }
+  }
+
+  @Test func fileReadNoticesThatAFileWasReplacedOrCut() throws {
+    try write("log.txt", "one\ntwo\nthree\n")
+    var source = try FileRead(given(["path": "log.txt"]), context)
+    let out = CollectingEmitter()
+    guard case .emitted(let position) = try source.next(out) else { throw Failed() }
+    var cut = try FileRead(given(["path": "log.txt"]), context)
+    try FileHandle(forWritingTo: folder.appendingPathComponent("log.txt")).truncate(atOffset: 2)
+    #expect(throws: WorkerFailure.self) { try cut.resume(at: position) }
+    try FileManager.default.removeItem(at: folder.appendingPathComponent("log.txt"))
+    try write("other.txt", "another file\nof the same name\n")
+    try FileManager.default.moveItem(at: folder.appendingPathComponent("other.txt"), to: folder.appendingPathComponent("log.txt"))
+    var replaced = try FileRead(given(["path": "log.txt"]), context)
+    #expect(throws: WorkerFailure.self) { try replaced.resume(at: position) }
+  }
+
+  @Test func aLineThatIsTooLongFailsAndTheNextOneIsRead() throws {
+    try write("long.txt", "short\n" + String(repeating: "y", count: 2_000_000) + "\nafter\n")
+    var source = try FileRead(given(["path": "long.txt", "longest": "1KiB"]), context)
+    let out = CollectingEmitter()
+    _ = try source.next(out)
+    #expect(throws: MessageFailure.self) { try source.next(out) }
+    _ = try source.next(out)
+    #expect(out.take().map { String(decoding: $0, as: UTF8.self) } == ["short", "after"])
+  }
+
+  // MARK: Transforms
+
+  @Test func hashHoldsAndKnowsItsVectors() throws {
+    #expect(try Conformance.check(transform: { try Hash(given(["rounds": 3]), context) }, inputs: [[], Array("abc".utf8)]) == [])
+    var once = try Hash(given([:]), context)
+    // FIPS 180-4, and twice over the raw bytes.
+    #expect(try call(&once, "abc") == ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"])
+    #expect(try call(&once, "") == ["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"])
+    var twice = try Hash(given(["rounds": 2]), context)
+    #expect(try call(&twice, "abc") == ["4f8b42c22dd3729b519ba6f68d2da7cc5b2d606d05daed5ad5128cc03e6c6358"])
+  }
+
+  @Test func jqHolds() throws {
+    let filter: JSON = ["filter": "., (.a? // empty)"]
+    #expect(try Conformance.check(transform: { try JQ(given(filter), context) }, inputs: [Array("{\"a\":[1,2]}".utf8), Array("7".utf8)]) == [])
+  }
+
+  @Test(arguments: [
+    (".a", "{\"a\":1}", ["1"]), (".[]", "[1,\"b\",null]", ["1", "\"b\"", "null"]), ("empty", "1", []), ("{b: .a}", "{\"a\":\"é€\"}", ["{\"b\":\"é€\"}"]),
+    ("select(. > 2)", "1", []), ("., .", " 5 ", ["5", "5"]), ("nan", "1", ["null"]),
+  ]) func jqFilters(filter: String, input: String, outputs: [String]) throws {
+    var jq = try JQ(given(["filter": .string(filter)]), context)
+    #expect(try call(&jq, input) == outputs)
+    #expect(try call(&jq, input) == outputs)
+  }
+
+  @Test func jqFailsOnWhatItCannotDoAndGoesOn() throws {
+    var jq = try JQ(given(["filter": ".a + 1"]), context)
+    for (input, words) in [("{", "not JSON"), ("", "not JSON"), ("1 2", "not JSON"), ("{\"a\":[]}", "cannot be added"), ("\"x\"", "Cannot index")] {
+      let failure = #expect(throws: MessageFailure.self) { try call(&jq, input) }
+      #expect(failure?.description.contains(words) ?? false, "\(input): \(failure?.description ?? "")")
+      #expect(try call(&jq, "{\"a\":1}") == ["2"])
+    }
+    var halt = try JQ(given(["filter": "1, halt"]), context)
+    #expect(throws: MessageFailure.self) { try call(&halt, "1") }
+    #expect(throws: WorkerFailure.self) { try JQ(given(["filter": ".a | foo("]), context) }
+    #expect(throws: WorkerFailure.self) { try JQ(given(["filter": "import \"x\" as x; ."]), context) }
+  }
+
+  @Test func jqReadsTextAndWritesRaw() throws {
+    var jq = try JQ(given(["filter": "ascii_upcase, length", "input": "text", "raw": true]), context)
+    #expect(try call(&jq, "no {json}") == ["NO {JSON}", "9"])
+    #expect(try call(&jq, "") == ["", "0"])
+  }
+
+  @Test func jqFreesWhatItTakes() throws {
+    var jq = try JQ(given(["filter": "[range(50)] | map(tostring)"]), context)
+    func residentKiB() throws -> Int {
+      let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+      return status.split(separator: "\n").first { $0.hasPrefix("VmRSS") }.flatMap { Int($0.filter(\.isNumber)) } ?? 0
+    }
+    for _ in 0..<2_000 { _ = try call(&jq, "1") }
+    let before = try residentKiB()
+    for _ in 0..<20_000 { _ = try call(&jq, "1") }
+    // A leak of one value a call would be 20 MB.
+    #expect(try residentKiB() - before < 16_000)
+  }
+
+  // MARK: Sinks
+
+  @Test(arguments: ["replace", "append"]) func fileWriteHolds(mode: String) throws {
+    let file = folder.appendingPathComponent("out.txt")
+    if mode == "append" { try write("out.txt", "before\n") }
+    let settings: JSON = ["path": "out.txt", "mode": .string(mode)]
+    let problems = try Conformance.check(
+      sink: { try FileWrite(given(settings), context) },
+      content: {
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+        return mode == "append" ? Array(lines.dropFirst()) : lines
+      })
+    #expect(problems == [])
+    if mode == "append" { #expect(try String(contentsOf: file, encoding: .utf8).hasPrefix("before\n")) }
+  }
+
+  @Test func fileWriteMakesFilesForTheirOwnerAlone() throws {
+    let sink = try FileWrite(given(["path": "private.txt"]), context)
+    _ = sink
+    let mode = try FileManager.default.attributesOfItem(atPath: folder.appendingPathComponent("private.txt").path)[.posixPermissions] as? Int
+    #expect(mode.map { $0 & 0o077 } == 0)
+  }
+
+  @Test func fileWriteRefusesNewlinesAndATruncatedFile() throws {
+    var sink = try FileWrite(given(["path": "out.txt"]), context)
+    try sink.resume(atLength: nil)
+    let bytes = Array("two\nlines".utf8)
+    #expect(throws: MessageFailure.self) { try bytes.withUnsafeBytes { try sink.write(Message(payload: $0, id: MessageIdentity(high: 0, low: 0))) } }
+    var other = try FileWrite(given(["path": "out.txt"]), context)
+    #expect(throws: WorkerFailure.self) { try other.resume(atLength: 100) }
+  }
+
+  @Test(arguments: [("missing/out.txt", ExitCode.cannotCreate), ("/proc/version", .io)]) func fileWriteSaysWhyItCannotOpen(path: String, code: ExitCode) throws {
+    let failure = #expect(throws: WorkerFailure.self) {
+      var sink = try FileWrite(given(["path": .string(path)]), context)
+      try sink.resume(atLength: nil)
+    }
+    #expect(failure?.code == code || failure?.code == .permission)
+    #expect(failure?.description.contains(path) ?? false)
+  }
+
+  private struct Failed: Error {}
+}
