@@ -1,4 +1,5 @@
 import CJQ
+import Platform
 import PluginKit
 
 /// Runs a jq filter over each message.
@@ -117,6 +118,14 @@ struct JQ: Transform {
       // Without these, a filter that imports a module ends the process by an assertion of libjq's.
       jq_set_attr(state, jv_string("JQ_LIBRARY_PATH"), jv_array())
       for origin in ["JQ_ORIGIN", "PROGRAM_ORIGIN"] { jq_set_attr(state, jv_string(origin), jv_string("/nonexistent")) }
+      // Nor may `input` and `debug` go without somebody to ask and to tell: there is no next input, and what a filter
+      // debugs goes to the log.
+      jq_set_input_cb(state, { _, _ in jv_invalid() }, nil)
+      jq_set_debug_cb(state, { _, message in
+        let text = jv_dump_string(message, 0)
+        defer { jv_free(text) }
+        if let characters = jv_string_value(text) { try? Descriptors.writeAll(2, String(cString: characters) + "\n") }
+      }, nil)
       let errors = Errors()
       jq_set_error_cb(state, { data, message in
         defer { jv_free(message) }

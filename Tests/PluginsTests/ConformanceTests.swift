@@ -133,6 +133,12 @@ import Testing
       #expect(failure?.description.contains(words) ?? false, "\(input): \(failure?.description ?? "")")
       #expect(try call(&jq, "{\"a\":1}") == ["2"])
     }
+    for filter in ["input", "[inputs], input"] {
+      var input = try JQ(given(["filter": .string(filter)]), context)
+      #expect(throws: MessageFailure.self) { try call(&input, "1") }
+    }
+    var debug = try JQ(given(["filter": "debug"]), context)
+    #expect(try call(&debug, "1") == ["1"])
     var halt = try JQ(given(["filter": "1, halt"]), context)
     #expect(throws: MessageFailure.self) { try call(&halt, "1") }
     #expect(throws: WorkerFailure.self) { try JQ(given(["filter": ".a | foo("]), context) }
