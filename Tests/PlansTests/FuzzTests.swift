@@ -36,9 +36,13 @@ struct FuzzTests {
       let (plan, planned) = Planner.plan(expanded.node, file: "f.yaml", directory: "/work", catalog: TestCatalog.all, surroundings: world)
       let all = expanded.diagnostics + expanded.attributed(planned)
       #expect((plan == nil) == planned.contains { $0.severity == .error }, "seed \(seed), round \(round)")
+      // A mutation may have copied the secret to where nobody calls it one, or have taken away what calls it so.
+      let token = document["parameters"]?["token"]
+      let isCovered = token?["secret"]?.boolean == true && token?["default"]?.string == "hunter2-hunter2"
+        && JSON(document).compact.ranges(of: "hunter2-hunter2").count == 1
       for diagnostic in all where sets.isEmpty {
-        #expect(!diagnostic.message.contains("hunter2"), "seed \(seed), round \(round): \(diagnostic.message)")
-        #expect(!(diagnostic.remedy ?? "").contains("hunter2"), "seed \(seed), round \(round)")
+        #expect(!isCovered || !diagnostic.message.contains("hunter2"), "seed \(seed), round \(round): \(diagnostic.message)")
+        #expect(!isCovered || !(diagnostic.remedy ?? "").contains("hunter2"), "seed \(seed), round \(round)")
         #expect(!diagnostic.message.isEmpty && !diagnostic.message.hasSuffix("."), "seed \(seed), round \(round): \(diagnostic.message)")
       }
       guard let plan else { continue }
@@ -49,7 +53,7 @@ struct FuzzTests {
         #expect((stage.kind == .source) == plan.writers(to: i).isEmpty, "seed \(seed), round \(round)")
         #expect((stage.kind == .sink) == plan.readers(of: i).isEmpty, "seed \(seed), round \(round)")
       }
-      for drawing in Drawing.allCases { #expect(!plan.drawn(as: drawing).contains("hunter2"), "seed \(seed), round \(round)") }
+      for drawing in Drawing.allCases { #expect(!isCovered || !plan.drawn(as: drawing).contains("hunter2"), "seed \(seed), round \(round)") }
     }
     #expect(plans > 100, "seed \(seed)")
   }

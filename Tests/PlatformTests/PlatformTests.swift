@@ -1,1 +1,107 @@
-// PlatformTests
+import Foundation
+import Testing
+
+@testable import Platform
+
+@Suite struct PlatformTests {
+  private let folder: String
+
+  init() throws {
+    folder = NSTemporaryDirectory() + "ringway-platform-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  }
+
+  @Test func aFailingCallKeepsItsNameSubjectAndReason() {
+    let error = #expect(throws: SystemError.self) { try Files.readAll(folder + "/none", limit: 10) }
+    #expect(error?.description == "open \(folder)/none: No such file or directory")
+  }
+
+  @Test func filesAreReplacedWholeAndForTheirOwnerAlone() throws {
+    let path = folder + "/report.json"
+    try Files.replace(path, with: "one")
+    try Files.replace(path, with: "two")
+    #expect(Files.text(path) == "two")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["report.json"])
+    #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == 0o600)
+    #expect(throws: SystemError.self) { try Files.replace(folder + "/no/report.json", with: "x") }
+  }
+
+  @Test func readingIsBounded() throws {
+    try String(repeating: "x", count: 1000).write(toFile: folder + "/big", atomically: true, encoding: .utf8)
+    #expect(try Files.readAll(folder + "/big", limit: 1000).count == 1000)
+    #expect(throws: SystemError("read", folder + "/big", errno: EFBIG)) { try Files.readAll(folder + "/big", limit: 999) }
+  }
+
+  @Test func globsAreSortedByteByByte() throws {
+    for name in ["b.txt", "a.txt", "B.txt", "c.log"] { try "".write(toFile: folder + "/" + name, atomically: true, encoding: .utf8) }
+    #expect(Files.glob(folder + "/*.txt").map { String($0.dropFirst(folder.count + 1)) } == ["B.txt", "a.txt", "b.txt"])
+    #expect(Files.glob(folder + "/none*") == [])
+  }
+
+  @Test(arguments: [
+    ("127.0.0.1:80", "127.0.0.1", "80"), ("[::1]:8080", "::1", "8080"), ("localhost:0", "localhost", "0"), ("no-port", nil, nil), ("host:", nil, nil), (":80", nil, nil),
+    ("host:99999", nil, nil), ("::1:80", nil, nil),
+  ] as [(String, String?, String?)]) func addresses(text: String, host: String?, port: String?) {
+    let parsed = Sockets.parse(text)
+    #expect(parsed?.host == host && parsed?.port == port)
+  }
+
+  @Test func whatIsWrittenIsReadAndAnEndIsAnEnd() throws {
+    let pipe = try Channel.pipe()
+    var buffer = [UInt8](repeating: 0, count: 16)
+    #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(pipe.read, into: $0) } == nil, "nothing yet")
+    try Descriptors.writeAll(pipe.write, "hello")
+    #expect(Descriptors.wait([.readable(pipe.read)], until: nil) == [true])
+    #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(pipe.read, into: $0) } == 5)
+    Descriptors.close(pipe.write)
+    #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(pipe.read, into: $0) } == 0)
+    Descriptors.close(pipe.read)
+  }
+
+  @Test func waitingEndsAtTheDeadline() throws {
+    let pipe = try Channel.pipe()
+    #expect(Descriptors.wait([.readable(pipe.read)], until: .now + .milliseconds(5)) == [false])
+    #expect(Descriptors.wait([.readable(pipe.read), .writable(pipe.write)], until: .now - .seconds(1)) == [false, true])
+    Descriptors.close(pipe.read)
+    Descriptors.close(pipe.write)
+  }
+
+  @Test func eventsStayUntilTheyAreCleared() throws {
+    let event = try #require(EventDescriptor())
+    #expect(Descriptors.wait([.readable(event.descriptor)], until: .now) == [false])
+    event.signal()
+    event.signal()
+    #expect(Descriptors.wait([.readable(event.descriptor)], until: nil) == [true])
+    event.clear()
+    #expect(Descriptors.wait([.readable(event.descriptor)], until: .now) == [false])
+    event.close()
+  }
+
+  @Test func sharedMemoryCannotBeCutByAPeer() throws {
+    let memory = try SharedMemory.create(name: "test", count: 8192)
+    #expect(ftruncate(memory.descriptor, 4096) == -1 && errno == EPERM)
+    #expect(ftruncate(memory.descriptor, 16_384) == -1)
+    let other = try SharedMemory.attach(try Channel.duplicate(memory.descriptor))
+    memory.base.storeBytes(of: 42, as: UInt64.self)
+    #expect(other.base.load(as: UInt64.self) == 42 && other.count == 8192)
+    other.unmap()
+    memory.unmap()
+  }
+
+  @Test func aListenerIsBoundOnce() throws {
+    let first = try Sockets.listen("127.0.0.1:0")
+    var address = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    _ = withUnsafeMutablePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(first, $0, &length) } }
+    let port = UInt16(bigEndian: address.sin_port)
+    let error = #expect(throws: SystemError.self) { try Sockets.listen("127.0.0.1:\(port)") }
+    #expect(error?.errno == EADDRINUSE)
+    Descriptors.close(first)
+  }
+
+  @Test func theMachineHasSomethingToOffer() {
+    #expect(1...4096 ~= Machine.usableCPUs)
+    #expect(Machine.availableMemory > 1 << 20)
+    #expect(Machine.raiseDescriptorLimit() >= 256)
+  }
+}
