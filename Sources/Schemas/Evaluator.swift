@@ -139,7 +139,7 @@ struct Evaluator {
 
   /// Where a schema says what it expects, it speaks for all that is wrong with the value itself.
   private mutating func speak(_ index: Int, since before: Int) {
-    let isOwn = failures[before...].map { $0.isAboutValue && $0.path.count == path.count }
+    let isOwn = failures[before...].map { ($0.isAboutValue || $0.isNegation) && $0.path.count == path.count }
     guard let first = isOwn.firstIndex(of: true) else { return }
     failures[before + first].speaker = index
     let kept = failures[before...].enumerated().filter { $0.offset == first || !isOwn[$0.offset] }.map(\.element)
@@ -213,20 +213,4 @@ extension Node {
     }
     return count
   }
-}
-
-/// The items or keys of one value that some schema has looked at, by index.
-struct Evaluated {
-  private var all = false
-  private var members: Set<Int> = []
-
-  mutating func insertAll() { all = true }
-  mutating func insert(_ index: Int) { members.insert(index) }
-
-  mutating func merge(_ other: Evaluated) {
-    all = all || other.all
-    members.formUnion(other.members)
-  }
-
-  func contains(_ index: Int) -> Bool { all || members.contains(index) }
 }

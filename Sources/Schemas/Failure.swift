@@ -45,6 +45,8 @@ struct Failure {
     }
   }
 
+  var isNegation: Bool { if case .negated = problem { true } else { false } }
+
   /// Stable, for tests and editors.
   var code: String {
     switch problem {

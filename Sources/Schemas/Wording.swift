@@ -29,6 +29,7 @@ struct Wording {
       return make(
         mismatch(failure, isSecret), at: place,
         remedy: isSecret ? nil : Remedy(program: program).remedy(failure))
+    case .negated where failure.speaker != nil: return make(mismatch(failure, isSecret), at: place)
     case .never:
       switch failure.path.last {
       case .key(let key, let span)?: return make("the key \(Wording.quoted(key)) is not allowed\(parent(failure))", at: span.isNone ? place : span)

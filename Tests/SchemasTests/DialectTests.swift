@@ -9,13 +9,20 @@ import Testing
     ("items: [{type: string}]", "[1]", false), ("items: {type: string}", "[a, 1]", false), ("prefixItems: [{type: string}]", "[1]", true),
     ("dependencies: {a: [b], c: {required: [d]}}", "{a: 1}", false), ("dependencies: {a: [b], c: {required: [d]}}", "{a: 1, b: 1}", true),
     ("dependencies: {a: [b], c: {required: [d]}}", "{c: 1}", false), ("definitions: {s: {type: string}}, properties: {a: {$ref: '#/definitions/s', maxLength: 1}}", "{a: abc}", true),
-    ("definitions: {s: {$id: '#s', type: string}}, properties: {a: {$ref: '#s'}}", "{a: 1}", false), ("unevaluatedProperties: false", "{a: 1}", true),
+    ("definitions: {s: {$id: '#s', type: string}}, properties: {a: {$ref: '#s'}}", "{a: 1}", false), ("definitions: {s: {type: string}}, properties: {a: {$ref: '#/definitions/s', $id: 'http://x/elsewhere'}}", "{a: 1}", false), ("unevaluatedProperties: false", "{a: 1}", true),
     ("contains: {type: string}, minContains: 2", "[a]", true), ("dependentRequired: {a: [b]}", "{a: 1}", true), ("if: {type: string}, then: {minLength: 2}", "a", false),
     ("properties: {s: {$ref: 'http://json-schema.org/draft-07/schema#'}}", "{s: {type: 3}}", false),
   ])
   func draft7IsUnderstood(_ keywords: String, _ instance: String, _ isValid: Bool) throws {
     let compiled = try compile("{$schema: 'http://json-schema.org/draft-07/schema#', \(keywords)}")
     #expect(compiled.isValid(try node(instance)) == isValid)
+  }
+
+  @Test func aDocumentWithoutADialectIsInThatOfTheOneThatRefersToIt() throws {
+    let registry = ["http://x/items": try node("{items: [{type: string}]}")]
+    let compiled = try compile("{$schema: 'http://json-schema.org/draft-07/schema#', $ref: 'http://x/items'}", registry: registry)
+    #expect(!compiled.isValid(try node("[1]")))
+    #expect(compiled.isValid(try node("[a, 1]")))
   }
 
   @Test func draft7SchemasAreChecked() throws {

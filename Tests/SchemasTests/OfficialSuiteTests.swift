@@ -10,12 +10,17 @@ import Testing
 @Suite struct OfficialSuiteTests {
   static let folder = Corpus.folder("json-schema-test-suite")
 
-  @Test(.enabled(if: folder != nil, "RINGWAY_CORPORA names no folder that holds json-schema-test-suite: the official tests are skipped"))
-  func everyRequiredTestPasses() throws {
-    let folder = try #require(Self.folder)
-    let remotes = try Corpus.documents(under: folder + "/remotes").reduce(into: [String: Node]()) { all, file in
+  private static let skipped: Comment = "RINGWAY_CORPORA names no folder that holds json-schema-test-suite: the official tests are skipped"
+
+  private static func remotes(_ folder: String) throws -> [String: Node] {
+    try Corpus.documents(under: folder + "/remotes").reduce(into: [String: Node]()) { all, file in
       all["http://localhost:1234/" + file.name] = file.node
     }
+  }
+
+  @Test(.enabled(if: folder != nil, skipped)) func everyRequiredTestPasses() throws {
+    let folder = try #require(Self.folder)
+    let remotes = try Self.remotes(folder)
     #expect(remotes.count == 28)
     var ran = 0
     for file in try Corpus.documents(under: folder + "/tests/draft2020-12") {
@@ -37,6 +42,26 @@ import Testing
       }
     }
     #expect(ran == 1299)
+  }
+
+  /// Deciding stops at the first problem and collecting does not: on every schema, with values meant for all the others,
+  /// they must come to the same answer, and each problem must have words.
+  @Test(.enabled(if: folder != nil, skipped)) func decidingAndCollectingAgree() throws {
+    let folder = try #require(Self.folder)
+    let remotes = try Self.remotes(folder)
+    let groups = try Corpus.documents(under: folder + "/tests/draft2020-12").flatMap { $0.node.items ?? [] }
+    let instances = groups.flatMap { $0["tests"]?.items ?? [] }.compactMap { $0["data"] }
+    var compared = 0
+    for (i, group) in groups.enumerated() {
+      guard let document = group["schema"], let schema = Schema.compile(document, registry: remotes).schema else { continue }
+      for (j, instance) in instances.enumerated() where (i + j) % 8 == 0 {
+        let found = schema.validate(instance)
+        #expect(found.isEmpty == schema.isValid(instance), "\(JSON(document).compact) with \(JSON(instance).compact)")
+        #expect(found.allSatisfy { !$0.message.isEmpty && !$0.span.isNone }, "\(JSON(document).compact) with \(JSON(instance).compact)")
+        compared += 1
+      }
+    }
+    #expect(compared > 60_000)
   }
 }
 

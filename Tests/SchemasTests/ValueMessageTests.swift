@@ -171,6 +171,11 @@ import Testing
       "a: x",
       "1:4 not-allowed: expected anything but a string"),
     Case(
+      "words for what is refused",
+      "{properties: {a: {not: {const: ''}, x-expected: a name}}}",
+      "a: ''",
+      "1:4 not-allowed: expected a name, found an empty string"),
+    Case(
       "two problems at two places",
       "{properties: {a: {type: integer}, b: {type: boolean}}}",
       """
