@@ -317,6 +317,36 @@ import Testing
     #expect(folder.lines("out.txt").map(\.count) == sizes)
   }
 
+  @Test func aStageHasItsEnvironmentAndItsDirectory() throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(atPath: folder.path("there"), withIntermediateDirectories: false)
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      parameters:
+        name: {type: string}
+      stages:
+        one:
+          plugin: generate
+          with: {count: 1}
+        greet:
+          plugin: jq
+          inputs: [one]
+          environment: {GREETING: "hello ${name}"}
+          directory: there
+          with: {filter: "env.GREETING", raw: true}
+        out:
+          plugin: file.write
+          inputs: [greet]
+          with: {path: out.txt}
+      """)
+    let running = try Running(["run", file, "--progress", "off", "--set", "name=world"])
+    let result = try running.finish()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(folder.lines("out.txt") == ["hello world"])
+    let again = try Ringway.run(["run", file, "--progress", "off"], environment: ["RINGWAY_NAME": "moon"])
+    #expect(again.status == 0 && folder.lines("out.txt") == ["hello moon"])
+  }
+
   // MARK: Files and outputs
 
   @Test func aFullDiskEndsTheRunWith74AndLosesNothing() throws {

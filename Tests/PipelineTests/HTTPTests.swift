@@ -65,6 +65,27 @@ import Testing
     #expect(numbers(receiver.requests).count == 50)
   }
 
+  @Test func aSlowReceiverHoldsUpTheSourceAndNotMemory() throws {
+    // The receiver answers nothing before the test says so.
+    let isOpen = Atomic<Bool>(false)
+    let receiver = try Receiver { _, _ in
+      _ = eventually(within: 30) { isOpen.load(ordering: .acquiring) }
+      return .status(200)
+    }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let running = try Running(["run", try pipeline(folder, port: receiver.port, count: 2000), "--progress", "json", "--report", folder.path("report.json")])
+    // 16 under way, 48 behind them in the queue of 64, and the source waits.
+    #expect(eventually { receiver.requests.count == 16 })
+    #expect(eventually { running.errors.contains("\"out\":64,") })
+    #expect(receiver.requests.count == 16)
+    isOpen.store(true, ordering: .releasing)
+    let result = try running.finish()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers(receiver.requests).count == 2000)
+    #expect(try Report(folder.path("report.json")).balances)
+  }
+
   @Test func aConnectionCutAfterTheRequestIsTriedAgain() throws {
     let receiver = try Receiver { _, number in number % 5 == 0 ? .cut : .status(200) }
     defer { receiver.close() }

@@ -26,14 +26,14 @@ struct FuzzTests {
     let seed = UInt64.random(in: 0...UInt64.max)
     var random = Seeded(seed)
     let sound = try yaml(Self.sound)
-    let world = World(files: ["/work/b.txt"]).surroundings
+    let world = World(files: ["/here/b.txt"]).surroundings
     var plans = 0
     for round in 0..<1500 {
       var document = sound
       for _ in 0..<Int.random(in: 0...3, using: &random) { document = mutated(document, &random) }
       let sets: [(path: String, value: String)] = Int.random(in: 0..<4, using: &random) == 0 ? [(randomPath(&random), randomText(&random))] : []
       let expanded = Expansion.expand(document, overrides: sets, catalog: TestCatalog.all)
-      let (plan, planned) = Planner.plan(expanded.node, file: "f.yaml", directory: "/work", catalog: TestCatalog.all, surroundings: world)
+      let (plan, planned) = Planner.plan(expanded.node, file: "f.yaml", directory: "/here", catalog: TestCatalog.all, surroundings: world)
       let all = expanded.diagnostics + expanded.attributed(planned)
       #expect((plan == nil) == planned.contains { $0.severity == .error }, "seed \(seed), round \(round)")
       // A mutation may have copied the secret to where nobody calls it one, or have taken away what calls it so.

@@ -156,7 +156,7 @@ struct PlannerTests {
         b: {plugin: drop, inputs: [a], directory: /tmp}
         c: {plugin: drop, inputs: [a], directory: /nowhere}
       """,
-      "3:35 missing-directory: there is no folder \"there\"; relative paths start from the pipeline file's folder, /work",
+      "3:35 missing-directory: there is no folder \"there\"; relative paths start from the pipeline file's folder, /here",
       "5:45 missing-directory: there is no folder \"/nowhere\""),
     Broken(
       "what a plugin finds wrong with its settings",
@@ -273,7 +273,7 @@ struct PlannerTests {
     #expect(plan.description == "of it")
     #expect(plan.drain == .seconds(60))
     #expect(plan.file == "test.yaml")
-    #expect(plan.directory == "/work")
+    #expect(plan.directory == "/here")
     #expect(plan.stages.map(\.name) == ["a", "b", "z", "out"])
     let z = plan.stages[2]
     #expect(z.kind == .transform)
@@ -287,7 +287,7 @@ struct PlannerTests {
     #expect(z.onError == ErrorPolicy(retries: 0, deaths: 9, then: .drop))
     #expect(z.timeout == .milliseconds(1500))
     #expect(z.environment.map { "\($0.name)=\($0.value)" } == ["A=1", "B=2"])
-    #expect(z.directory == "/work/../tmp")
+    #expect(z.directory == "/here/../tmp")
     #expect(plan.writers(to: 2) == [0, 1])
     #expect(plan.readers(of: 0) == [2])
     #expect(plan.readers(of: 2) == [3])

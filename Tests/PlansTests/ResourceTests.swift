@@ -13,7 +13,7 @@ struct ResourceTests {
         b: {plugin: read, with: {path: "/data/*.txt"}}
         c: {plugin: drop, inputs: [a, b]}
       """,
-      "3:34 missing-file: there is no file \"none.txt\"; relative paths start from the pipeline file's folder, /work",
+      "3:34 missing-file: there is no file \"none.txt\"; relative paths start from the pipeline file's folder, /here",
       "4:34 missing-file: no file matches \"/data/*.txt\""),
     Broken(
       "a folder in place of a file",
@@ -30,14 +30,14 @@ struct ResourceTests {
         b: {plugin: write, inputs: [a], with: {path: out/./b.txt}}
         c: {plugin: write, inputs: [a], with: {path: /none/c.txt}}
       """,
-      "4:48 missing-directory: there is no folder \"/work/out\" to write into; make it first; relative paths start from the pipeline file's folder, /work",
+      "4:48 missing-directory: there is no folder \"/here/out\" to write into; make it first; relative paths start from the pipeline file's folder, /here",
       "5:48 missing-directory: there is no folder \"/none\" to write into; make it first"),
     Broken(
       "one file by two names, not there yet",
       """
         a: {plugin: numbers}
         b: {plugin: write, inputs: [a], with: {path: x.txt}}
-        c: {plugin: write, inputs: [a], with: {path: /work/../work/./x.txt}}
+        c: {plugin: write, inputs: [a], with: {path: /here/../here/./x.txt}}
       """,
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs"),
     Broken(
@@ -48,7 +48,7 @@ struct ResourceTests {
         c: {plugin: write, inputs: [a], with: {path: there/x.txt}}
       """,
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
-      world: World(links: ["/work/there": "/tmp"])),
+      world: World(links: ["/here/there": "/tmp"])),
     Broken(
       "one file through a link to it",
       """
@@ -57,7 +57,7 @@ struct ResourceTests {
         c: {plugin: write, inputs: [a], with: {path: alias}}
       """,
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
-      world: World(files: ["/tmp/x.txt"], links: ["/work/alias": "/tmp/x.txt"])),
+      world: World(files: ["/tmp/x.txt"], links: ["/here/alias": "/tmp/x.txt"])),
     Broken(
       "one file through a link to what is not there yet",
       """
@@ -66,7 +66,7 @@ struct ResourceTests {
         c: {plugin: write, inputs: [a], with: {path: alias}}
       """,
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
-      world: World(links: ["/work/alias": "other", "/work/other": "new"])),
+      world: World(links: ["/here/alias": "other", "/here/other": "new"])),
     Broken(
       "two hard links to one file",
       """
@@ -76,7 +76,7 @@ struct ResourceTests {
         d: {plugin: write, inputs: [a], with: {path: z}}
       """,
       "5:48 written-twice: \"b\" writes to this file too; give each stage a file of its own, or let one stage read both inputs",
-      world: World(files: ["/work/x", "/work/y", "/work/z"], hardLinks: [["/work/x", "/work/y"]])),
+      world: World(files: ["/here/x", "/here/y", "/here/z"], hardLinks: [["/here/x", "/here/y"]])),
     Broken(
       "a file that is read and written",
       """
@@ -84,7 +84,7 @@ struct ResourceTests {
         b: {plugin: write, inputs: [a], with: {path: b.txt}}
       """,
       "3:34 read-and-written: \"b\" writes a file that \"a\" reads; let it write another file",
-      world: World(files: ["/work/a.txt", "/work/b.txt"])),
+      world: World(files: ["/here/a.txt", "/here/b.txt"])),
     Broken(
       "a file that is to be read before it is written",
       """
@@ -119,7 +119,7 @@ struct ResourceTests {
   }
 
   @Test func whatMayBeSharedIsNoConflict() throws {
-    let world = World(files: ["/work/a.txt", "/work/b.txt", "/work/c.txt"])
+    let world = World(files: ["/here/a.txt", "/here/b.txt", "/here/c.txt"])
     let checked = try Checked(
       """
       ringway: 1

@@ -21,7 +21,7 @@ struct SecretsTests {
       #expect(expanded.diagnostics.isEmpty)
       let checked = try Checked(Self.file, environment: environment)
       let (_, planned) = Planner.plan(
-        expanded.node, file: "x", directory: "/work", catalog: TestCatalog.all, surroundings: World().surroundings)
+        expanded.node, file: "x", directory: "/here", catalog: TestCatalog.all, surroundings: World().surroundings)
       let all = checked.diagnostics + planned
       #expect(all.count >= 8)
       for diagnostic in all {

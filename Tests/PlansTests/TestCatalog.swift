@@ -42,7 +42,7 @@ enum TestCatalog {
 /// A file system and a machine in values.
 struct World {
   var files: Set<String> = []
-  var folders: Set<String> = ["/", "/work", "/tmp", "/dev"]
+  var folders: Set<String> = ["/", "/here", "/tmp", "/dev"]
   var devices: Set<String> = ["/dev/null"]
   /// Symbolic links.
   var links: [String: String] = [:]
@@ -110,7 +110,7 @@ struct Checked {
       try yaml(text), overrides: set, catalog: TestCatalog.all, environment: { environment[$0] })
     let invalid = Schema.trusted(PipelineSchema.json(catalog: TestCatalog.all)).validate(expanded.node)
     let (plan, planned) = Planner.plan(
-      expanded.node, file: "test.yaml", directory: "/work", catalog: TestCatalog.all, surroundings: world.surroundings)
+      expanded.node, file: "test.yaml", directory: "/here", catalog: TestCatalog.all, surroundings: world.surroundings)
     diagnostics = Diagnostic.sorted(expanded.diagnostics + expanded.attributed(invalid.isEmpty ? planned : invalid))
     self.plan = diagnostics.isEmpty ? plan : nil
     secrets = expanded.secrets

@@ -56,7 +56,7 @@ struct SettingTests {
   }
 
   @Test func whatIsNotGivenHasItsDefault() {
-    let given = Given([:], directory: "/work")
+    let given = Given([:], directory: "/here")
     #expect(given[Self.count] == 3)
     #expect(given[Self.size] == 1024)
     #expect(given[Self.wait] == .milliseconds(10))
@@ -64,7 +64,7 @@ struct SettingTests {
     #expect(given[Self.headers] == [:])
     #expect(given[Self.mode] == .append)
     #expect(!given.has("count"))
-    #expect(given.resolve("a") == "/work/a")
+    #expect(given.resolve("a") == "/here/a")
     #expect(given.resolve("/a") == "/a")
     #expect(Given([:], directory: "/").resolve("a") == "/a")
   }
