@@ -23,7 +23,7 @@ extension CommitCell {
     let done = statistic(kind == .input ? 3 : 4).relaxed
     let since = statistic(5).relaxed
     guard since != 0, statistic(6).relaxed == kind.rawValue, now > since else { return done }
-    return done + (now - since)
+    return done &+ (now &- since)
   }
 
   func beginWait(_ kind: Wait, at now: UInt64) {

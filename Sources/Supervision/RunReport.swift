@@ -36,7 +36,7 @@ package struct RunReport: Sendable {
     package var dropped: Int
     package var handedOn: Int
 
-    package var balances: Bool { entered == handedOn + dropped + left }
+    package var balances: Bool { entered == handedOn &+ dropped &+ left }
 
     /// `detect: 1000 in = 998 out + 0 dropped + 2 left`
     package var text: String {

@@ -309,9 +309,9 @@ private final class Runner {
     let stages = plan.stages.indices.map { stageReport($0, now) }
     let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in
       guard let ring = memory.parts[i].ring else { return nil }
-      let entered = plan.writers(to: i).reduce(0) { $0 + records($1).reduce(0) { $0 + Int(clamping: $1.emitted) } }
-      let received = records(i).reduce(0) { $0 + Int(clamping: $1.received) }
-      let dropped = records(i).reduce(0) { $0 + Int(clamping: $1.dropped) }
+      let entered = total(plan.writers(to: i).flatMap(records).map(\.emitted))
+      let received = total(records(i).map(\.received))
+      let dropped = total(records(i).map(\.dropped))
       return RunReport.LedgerLine(
         stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: dropped, handedOn: received - dropped)
     }
@@ -336,14 +336,14 @@ private final class Runner {
     var waitedInput = 0.0
     var waitedRoom = 0.0
     var latencies = [UInt64](repeating: 0, count: CommitCell.buckets)
+    let records = cells.map(\.record)
+    report.received = total(records.map(\.received))
+    report.emitted = total(records.map(\.emitted))
+    report.dropped = total(records.map(\.dropped))
+    report.errors = total(cells.map(\.errors))
+    report.retries = total(cells.map(\.retries))
     for (i, cell) in cells.enumerated() {
-      let record = cell.record
       let now = goneSince[supervisor.workers(of: index).lowerBound + i] ?? now
-      report.received += Int(clamping: record.received)
-      report.emitted += Int(clamping: record.emitted)
-      report.dropped += Int(clamping: record.dropped)
-      report.errors += Int(clamping: cell.errors)
-      report.retries += Int(clamping: cell.retries)
       report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
       if cell.readySince != 0, now > cell.readySince {
         there += Double(now - cell.readySince)
@@ -369,6 +369,14 @@ private final class Runner {
     report.p50 = min(report.p50, report.longest)
     report.p99 = min(report.p99, report.longest)
     return report
+  }
+
+  /// Counts from shared memory may be anything when a worker has run wild; adding them up must not bring the runner down.
+  private func total(_ counts: [UInt64]) -> Int {
+    counts.reduce(0) { sum, count in
+      let (next, overflow) = sum.addingReportingOverflow(Int(clamping: count))
+      return overflow ? Int.max : next
+    }
   }
 
   private func quantile(_ counts: [UInt64], _ q: Double) -> Double {

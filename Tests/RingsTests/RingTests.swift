@@ -295,3 +295,40 @@ extension RingsTests {
   }
 }
 }
+
+extension RingsTests {
+  /// A worker that has run wild may leave anything: recovery and the reading of counts say so or go on, but they do not crash.
+  @Suite struct GarbageTests {
+    @Test func recoverySurvivesAnything() throws {
+      let seed = UInt64.random(in: 1...999_999)
+      print("garbage: seed \(seed)")
+      var state = seed
+      func random() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return state ^ state >> 29
+      }
+      for _ in 0..<300 {
+        let shape = try #require(RingShape(capacity: 5, messageBytes: 20_000, producers: 2, consumers: 2))
+        let ring = try Ring.create(shape, name: "test")
+        let block = try CellBlock.create(cells: 1, name: "test")
+        let cell = try block.cell(0)
+        for _ in 0..<40 {
+          let area = random() % 3
+          let offset = Int(random() % (area == 0 ? 512 : area == 1 ? UInt64(5 * RingShape.slotBytes) : 4096)) & ~7
+          // Plausible words among the wild ones: small numbers, and owners that are ours.
+          let value = random() % 3 == 0 ? random() % 64 : random() % 2 == 0 ? SlotWord(random() % 3, .leased, owner: 1).raw &+ random() % 5 << 20 : random()
+          switch area {
+          case 0: ring.word(128 + offset).release(value)
+          case 1: SharedWord(ring.slot(0).base + offset).release(value)
+          default: SharedWord(cell.base + offset).release(value)
+          }
+        }
+        _ = try? Recovery.recover(worker: 1, cell: cell, rings: [Recovery.Attachment(ring: ring, consumerLane: 0, producerLane: 0)])
+        _ = (ring.openSlots, ring.readySlots, ring.leasedSlots, ring.isDrained, ring.lateWakes, ring.isClosed, cell.record, cell.latencies)
+        _ = (cell.waited(.input, at: 5), cell.waited(.room, at: UInt64.max), cell.isWaiting, cell.longestLatency, cell.sequence)
+        ring.unmap()
+        block.unmap()
+      }
+    }
+  }
+}
