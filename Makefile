@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check install clean schema
+.PHONY: help setup build run test models check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
@@ -35,6 +35,10 @@ run: build ## build, and run pipelines/frames.yaml
 test: setup ## run the tests
 	swift build --build-tests
 	RINGWAY_CORPORA="$(abspath $(CORPORA))" swift test --skip-build
+
+models: setup ## run the models of the protocol with more kills, messages and slots
+	swift build --build-tests
+	RINGWAY_MODELS=full swift test --skip-build --filter ModelTests
 
 check: setup ## what a change must pass beyond the tests: no warnings, explicit imports, nothing generated is stale
 	swift build --build-tests --scratch-path .build-check --explicit-target-dependency-import-check error -Xswiftc -warnings-as-errors
