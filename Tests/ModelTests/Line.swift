@@ -74,19 +74,17 @@ struct Line {
     }
   }
 
-  /// How many slots could be taken, were nobody else to come.
-  func room(_ rules: Rules) -> UInt8 {
-    var copy = self
-    copy.turn = 0
+  /// How many slots could be taken from the tail on, were nobody else to come: as many as are free before the position
+  /// at which the first slot that is no lease would be met again.
+  var room: UInt8 {
+    var end = UInt8.max
+    for i in 0..<Int(capacity) where !slots[i].isHeld { end = min(end, (slots[i].lap + 1) * capacity + UInt8(i)) }
     var room: UInt8 = 0
-    var moved: UInt8 = 0
-    while true {
-      switch copy.take(255, 0, &moved, rules) {
-      case .took: room += 1
-      case .moved: continue
-      case .full: return room
-      }
+    for i in 0..<Int(capacity) where slots[i].kind == .free {
+      let position = slots[i].lap * capacity + UInt8(i)
+      if position >= tail, position < end { room += 1 }
     }
+    return room
   }
 
   mutating func publish(_ i: Int) {

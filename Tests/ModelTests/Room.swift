@@ -44,16 +44,15 @@ struct Room: Model {
 
   var start: State { State(line: Line(capacity: capacity)) }
 
-  /// As `Ring.hasRoom`: the walk of a producer, without its writes.
+  /// As `Ring.hasRoom`: two laps of a producer's walk, and then what lies further ahead.
   private func hasRoom(_ line: Line) -> Bool {
-    if mutant != .looksAtTwoLaps { return line.room(Line.Rules(restamps: mutant != .leasesCountAsFull)) > 0 }
     for position in line.tail..<(line.tail + 2 * capacity) {
       let lap = position / capacity
       let found = line.slots[Int(position % capacity)]
       if found.lap == lap, found.kind == .free { return true }
-      if found.lap < lap, !found.isHeld { return false }
+      if found.lap < lap, !found.isHeld || mutant == .leasesCountAsFull { return false }
     }
-    return false
+    return mutant != .looksAtTwoLaps && line.room > 0
   }
 
   func steps(from s: State, _ take: (Step, State) -> Void) {

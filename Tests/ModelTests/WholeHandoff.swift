@@ -6,7 +6,7 @@
 ///
 /// The promise: each output arrives at each sink exactly once, whoever dies, and every slot is free in the end. Where there
 /// is one worker, the messages of each source arrive in their order.
-struct WholeHandoff: Model {
+struct WholeHandoff: Model, CustomStringConvertible {
   enum Mutant: CaseIterable {
     /// A producer waits for a lease of the lap before, as for any other message.
     case leasesPinTheLine
@@ -71,6 +71,13 @@ struct WholeHandoff: Model {
   var countsDeaths = false
   var takesTurns = false
   var mutant: Mutant?
+
+  var description: String {
+    let options = [(isReversed, "reversed"), (hasSleeper, "sleeper"), (!replacesTheDead, "no successors"), (countsDeaths, "deaths"), (takesTurns, "turns")]
+    let rings = (0..<3).map { "\(capacities[$0])" }.joined(separator: "-")
+    return "WholeHandoff(\(sources) x \(messages) messages, \(kills) kills, rings \(rings), \(workers) workers, \(emits) outputs, batch \(batch)"
+      + options.filter(\.0).map { ", \($0.1)" }.joined() + (mutant.map { ", mutant \($0)" } ?? "") + ")"
+  }
 
   enum Stage: UInt8 {
     case idle, claimed, marking, working, taking, voiding, waiting, settling, committing, publishing, freeing, clearing
@@ -333,12 +340,12 @@ struct WholeHandoff: Model {
       go("tries again") { $0.workers[w].stage = .taking }
       // Who has waited often enough asks for its turn where it finds no room.
       let wanted = goal(s, w).records
-      for r in outputs where s.lines[r].turn == 0 && s.lines[r].room(rules) < wanted && wanted > 1 {
+      for r in outputs where s.lines[r].turn == 0 && s.lines[r].room < wanted && wanted > 1 {
         go("asks for its turn") { $0.lines[r].turn = owner }
       }
-      // Where it is another's turn, its own ends: each could wait for the other.
+      // Two could each have their turn in a ring that the other needs: the lower number keeps its own.
       if mutant != .keepsItsTurnWhileItWaits {
-        let meetsAnother = outputs.contains { s.lines[$0].turn != 0 && s.lines[$0].turn != owner }
+        let meetsAnother = outputs.contains { s.lines[$0].turn != 0 && s.lines[$0].turn < owner }
         for r in outputs where s.lines[r].turn == owner && meetsAnother { go("ends its turn") { $0.lines[r].turn = 0 } }
       }
     case .settling:
