@@ -6,6 +6,13 @@
 ///
 /// The promise: each output arrives at each sink exactly once, whoever dies, and every slot is free in the end. Where there
 /// is one worker, the messages of each source arrive in their order.
+///
+/// What has no mutant: that a producer stops after a whole lap of leases. Without it, it would walk round and round instead
+/// of sleeping until one is free, which costs time and nothing else. And the order in which the cell is cleared and the
+/// epoch moves: whoever comes next for the dead looks at all slots anyway.
+///
+/// What is smaller than in life: slots are few, a sink takes and frees in one step and does not die, the tail is raised
+/// with each publication, and segments are left out.
 struct WholeHandoff: Model, CustomStringConvertible {
   enum Mutant: CaseIterable {
     /// A producer waits for a lease of the lap before, as for any other message.
