@@ -58,6 +58,8 @@ let package = Package(
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
+    // Measures and torments; not installed.
+    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs"], swiftSettings: settings),
     room("PluginTesting", ["PluginKit", "Specs"]),
 
     tests("SpecsTests", ["Specs"]),

@@ -1,7 +1,6 @@
 import Documents
 import Platform
 import Plans
-import Plugins
 import Rings
 import Schemas
 import Specs
@@ -29,10 +28,10 @@ struct Check {
     }
     let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     let expanded = Expansion.expand(
-      document, overrides: overrides.map { ($0.path, $0.value) }, catalog: Catalog.specs, environment: { environment[$0] })
+      document, overrides: overrides.map { ($0.path, $0.value) }, catalog: Commands.specs, environment: { environment[$0] })
     let shown = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
-    source = shown.masking(SecretPlaces.places(in: document, catalog: Catalog.specs))
-    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Catalog.specs, surroundings: Check.surroundings())
+    source = shown.masking(SecretPlaces.places(in: document, catalog: Commands.specs))
+    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Commands.specs, surroundings: Check.surroundings())
     let all = Check.joined(expanded, expanded.attributed(Check.schema.validate(expanded.node)), expanded.attributed(planned))
     diagnostics = Diagnostic.sorted(all)
     self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
@@ -77,7 +76,7 @@ struct Check {
   }
 
   /// The schema that `ringway schema` prints, compiled.
-  private static var schema: Schema { Schema.trusted(PipelineSchema.json(catalog: Catalog.specs)) }
+  private static var schema: Schema { Schema.trusted(PipelineSchema.json(catalog: Commands.specs)) }
 
   private static func directory(of file: String) -> String {
     let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."

@@ -2,6 +2,7 @@
 // other. Answers go to standard output, everything else to standard error.
 
 import ArgumentParser
+package import PluginKit
 import Plugins
 import Specs
 import Stages
@@ -9,11 +10,23 @@ import Stages
 package enum Commands {
   package static let version = "0.1.0"
 
-  /// Runs `ringway __worker …`.
-  package static func worker(_ arguments: [String]) -> Never { runWorker(arguments: arguments, plugins: Catalog.all) }
+  /// What this program can run: the built-ins, and what a program with plugins of its own has added before anything else.
+  // Unsafe: written by the first lines of main alone, while there is one thread.
+  nonisolated(unsafe) private(set) static var plugins = Catalog.all
 
-  /// Runs the command line that this process was started with.
-  package static func main() { RootCommand.main() }
+  static var specs: [PluginSpec] { plugins.map(\.spec) }
+
+  /// Runs the command line that this process was started with: a worker's, or a person's.
+  ///
+  /// - Parameter more: plugins beside the built-ins
+  package static func main(adding more: [AnyPlugin] = []) {
+    plugins += more
+    // A worker is this same program started again; it must be there in milliseconds, so it goes past the command line.
+    if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
+      runWorker(arguments: CommandLine.arguments, plugins: plugins)
+    }
+    RootCommand.main()
+  }
 }
 
 struct RootCommand: ParsableCommand {

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Plugins
 import Specs
 
 struct PluginsCommand: ParsableCommand {
@@ -19,14 +18,14 @@ struct PluginsCommand: ParsableCommand {
     guard let name else {
       for kind in [PluginSpec.Kind.source, .transform, .sink] {
         Output.answer("\(kind.rawValue)s\n")
-        for spec in Catalog.specs where spec.kind == kind {
+        for spec in Commands.specs where spec.kind == kind {
           Output.answer("  \(spec.name)\(String(repeating: " ", count: max(1, 14 - spec.name.count)))\(spec.summary)\n")
         }
       }
       return
     }
-    guard let spec = Catalog.specs.first(where: { $0.name == name }) else {
-      let remedy = Nearest.remedy(for: name, among: Catalog.specs.map(\.name), of: "plugins") ?? ""
+    guard let spec = Commands.specs.first(where: { $0.name == name }) else {
+      let remedy = Nearest.remedy(for: name, among: Commands.specs.map(\.name), of: "plugins") ?? ""
       Output.say("ringway: there is no plugin \"\(name)\"; \(remedy)\n")
       throw Specs.ExitCode.usage.end
     }

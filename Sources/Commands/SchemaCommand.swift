@@ -1,6 +1,5 @@
 import ArgumentParser
 import Plans
-import Plugins
 import Specs
 
 struct SchemaCommand: ParsableCommand {
@@ -18,5 +17,5 @@ struct SchemaCommand: ParsableCommand {
 
 extension Commands {
   /// What `ringway schema` prints and `schemas/pipeline.schema.json` holds.
-  package static var schemaText: String { PipelineSchema.json(catalog: Catalog.specs).pretty + "\n" }
+  package static var schemaText: String { PipelineSchema.json(catalog: Commands.specs).pretty + "\n" }
 }
