@@ -1,4 +1,4 @@
-import CLinux
+package import CLinux
 import Glibc
 
 /// Waiting on a word of shared memory (futex(2)).
@@ -27,8 +27,13 @@ package enum Clock {
 
 package enum Processor {
   /// Tells the core that this is a spin loop.
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func pause() { linux_pause() }
+
+  /// Asks for the cache line at an address, to write to it soon. Another core's line takes some hundred cycles to come, and
+  /// an atomic exchange would wait for each of them in turn. Nothing depends on it; any address will do.
+  @inlinable @inline(__always)
+  package static func prefetchForWriting(_ address: UnsafeRawPointer) { linux_prefetch_for_writing(address) }
 
   /// Lets another process run that waits for this core.
   package static func yield() { sched_yield() }

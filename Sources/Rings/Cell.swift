@@ -111,12 +111,20 @@ package struct CellRecord: Sendable, Equatable {
     partCount = word(10)
   }
 
+  @inline(__always)
   func write(to base: UnsafeMutableRawPointer) {
-    let words: [UInt64] = [
-      position.0, position.1, position.2, position.3, (ended ? 1 : 0) | (hasLength ? 2 : 0), committedLength, received,
-      emitted, dropped, partSlot.map { UInt64($0) + 1 } ?? 0, partCount,
-    ]
-    for (i, word) in words.enumerated() { SharedWord(base + i * 8).set(word) }
+    func set(_ i: Int, _ value: UInt64) { SharedWord(base + i * 8).set(value) }
+    set(0, position.0)
+    set(1, position.1)
+    set(2, position.2)
+    set(3, position.3)
+    set(4, (ended ? 1 : 0) | (hasLength ? 2 : 0))
+    set(5, committedLength)
+    set(6, received)
+    set(7, emitted)
+    set(8, dropped)
+    set(9, partSlot.map { UInt64($0) + 1 } ?? 0)
+    set(10, partCount)
   }
 
   package static func == (a: CellRecord, b: CellRecord) -> Bool {

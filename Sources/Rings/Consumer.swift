@@ -1,7 +1,7 @@
 import Platform
 
 /// A message that a worker has claimed and reads in place.
-package struct Lease {
+package struct Lease: BitwiseCopyable {
   package let slot: Int
   /// Valid until the message is acknowledged.
   package let payload: UnsafeRawBufferPointer
@@ -16,8 +16,14 @@ package struct Lease {
   package let deaths: Int
   /// How many of its outputs have gone on in parts.
   package let skip: UInt64
-  let segment: Int
-  let generation: UInt32
+  let place: Place
+
+  /// What an acknowledgement has to know of a message.
+  struct Place: BitwiseCopyable {
+    var slot: Int32
+    var segment: Int32
+    var generation: UInt32
+  }
 
   /// Whether it must be worked on alone: it may be what kills workers, or it was handed on in parts.
   package var isAlone: Bool { deaths > 0 || skip > 0 }
@@ -28,29 +34,34 @@ final class Consumer {
   let ring: Ring
   let lane: Int
   private let owner: WorkerNumber
-  private var lap: UInt64 = 0
-  private var index = 0
-  private(set) var epoch: UInt64 = 0
+  // Unchecked exclusivity: one thread uses a consumer, and no access lasts longer than its expression.
+  /// Where it stands: the lap, counted in 64 bits, and the slot.
+  @exclusivity(unchecked) private var lap: UInt64 = 0
+  @exclusivity(unchecked) private var index = 0
+  @exclusivity(unchecked) private(set) var epoch: UInt64 = 0
   /// Messages that were put back, in the order of their sequence, as far as the last look found them.
-  private var redelivered: [(sequence: UInt64, slot: Int)] = []
-  private var spin = SpinBudget()
+  @exclusivity(unchecked) private var redelivered: [(sequence: UInt64, slot: Int)] = []
+  @exclusivity(unchecked) private var spin = SpinBudget()
 
   init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
     self.ring = ring
     self.lane = lane
     self.owner = owner
+    catchUp()
   }
 
   /// Claims the next message: those that were put back first, then from the head on.
+  @inline(__always)
   func claim() throws -> Lease? {
-    if let lease = try claimRedelivered() { return lease }
+    if ring.word(Ring.Offset.epoch).acquired != epoch || !redelivered.isEmpty, let lease = try claimRedelivered() { return lease }
     while let found = nextReady() {
       let fields = ring.slot(index)
       let i = index
       if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
       try Failpoint.claimed.hit()
       step()
-      ring.word(Ring.Offset.head).raise(to: position)
+      // The slots further on are another core's: they come while this message is worked on.
+      Processor.prefetchForWriting(ring.slot(ahead(4)).base)
       // A slot that was full a lap behind can be moved along now.
       if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
       return try lease(i, deaths: found.deaths)
@@ -72,39 +83,56 @@ final class Consumer {
 
   func ignoreRedelivery(upTo epoch: UInt64) { self.epoch = epoch }
 
-  private var position: UInt64 { lap &* UInt64(ring.shape.capacity) &+ UInt64(index) }
+  @inline(__always)
+  private var position: UInt64 { lap &* ring.capacity &+ UInt64(index) }
 
+  @inline(__always)
   private func step() {
     index += 1
-    if index == ring.shape.capacity { (lap, index) = (lap + 1, 0) }
+    if index == ring.shape.capacity { (lap, index) = (lap &+ 1, 0) }
   }
 
+  @inline(__always)
+  private func ahead(_ n: Int) -> Int { index + n < ring.shape.capacity ? index + n : index }
+
   /// Walks to the next ready slot; nil when the line ends before one.
+  @inline(__always)
   private func nextReady() -> SlotWord? {
-    let head = ring.word(Ring.Offset.head).relaxed
-    if head > position {
-      lap = head / UInt64(ring.shape.capacity)
-      index = Int(head % UInt64(ring.shape.capacity))
-    }
-    while true {
+    var mayCatchUp = true
+    // A line that never ends is damaged; whoever asks again goes on where this look has ended.
+    for _ in 0..<(8 * ring.shape.capacity + 4096) {
       let found = ring.slot(index).state
-      if found.lap == lap {
-        if found.isIn(.ready) { return found }
-        if !found.isHeld { return nil }
-      } else if found.lap < lap {
-        return nil
+      let laps = found.laps(from: lap)
+      if laps == 0, found.isIn(.ready) { return found }
+      // What is ahead of us, or behind, may be so because others have seen more of the line.
+      if mayCatchUp, laps != 0 || !found.isHeld {
+        mayCatchUp = false
+        if catchUp() { continue }
       }
+      if laps < 0 || laps == 0 && !found.isHeld { return nil }
       step()
     }
+    return nil
+  }
+
+  /// Goes to the head, if it is further on.
+  @discardableResult
+  private func catchUp() -> Bool {
+    let head = ring.word(Ring.Offset.head).relaxed
+    if head <= position { return false }
+    (lap, index) = (head / ring.capacity, Int(head % ring.capacity))
+    return true
   }
 
   /// After recovery: all slots are looked at, and what was claimed before comes first, oldest first. The epoch counts as
   /// seen only after a look that found nothing.
+  @inline(never)
   private func claimRedelivered() throws -> Lease? {
     while true {
       let now = ring.word(Ring.Offset.epoch).acquired
       if now == epoch, redelivered.isEmpty { return nil }
       if redelivered.isEmpty {
+        raiseHead()
         let head = ring.word(Ring.Offset.head).relaxed
         for i in 0..<ring.shape.capacity where ring.slot(i).state.isIn(.ready) {
           let sequence = ring.slot(i).sequence.relaxed
@@ -122,11 +150,14 @@ final class Consumer {
         guard found.isIn(.ready), fields.sequence.relaxed == next.sequence else { continue }
         if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
         try Failpoint.claimed.hit()
+        // It may have been all that stood in the way.
+        if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
         return try lease(next.slot, deaths: found.deaths)
       }
     }
   }
 
+  @inline(__always)
   private func lease(_ i: Int, deaths: UInt64) throws -> Lease {
     let fields = ring.slot(i)
     let place = fields.place.relaxed
@@ -141,12 +172,14 @@ final class Consumer {
     return Lease(
       slot: i, payload: UnsafeRawBufferPointer(start: bytes.base + offset, count: length),
       id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), sequence: fields.sequence.relaxed,
-      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip, segment: segment,
-      generation: UInt32(truncatingIfNeeded: extent >> 32))
+      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip,
+      place: Lease.Place(
+        slot: Int32(truncatingIfNeeded: i), segment: Int32(truncatingIfNeeded: segment), generation: UInt32(truncatingIfNeeded: extent >> 32)))
   }
 
   // MARK: What the owner notes in its slot
 
+  @inline(__always)
   func mark(_ lease: Lease, inHand: Bool) {
     let aux = ring.slot(lease.slot).aux
     var value = SlotAux(raw: aux.relaxed)
@@ -165,11 +198,12 @@ final class Consumer {
   // MARK: Acknowledging
 
   /// leased -> settling: its owner is about to commit.
-  func settle(_ lease: Lease) throws {
-    let word = ring.slot(lease.slot).word
+  @inline(__always)
+  func settle(_ place: Lease.Place) throws {
+    let word = ring.slot(Int(place.slot)).word
     var found = SlotWord(raw: word.acquired)
     while true {
-      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(lease.slot) is not ours to settle") }
+      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to settle") }
       // A producer may move the lease along in between: the lap is read again.
       guard let other = word.exchange(found.raw, found.with(.settling).raw) else { break }
       found = SlotWord(raw: other)
@@ -178,45 +212,41 @@ final class Consumer {
   }
 
   /// settling -> free in the next lap.
-  func free(_ lease: Lease) throws {
-    let word = ring.slot(lease.slot).word
+  @inline(__always)
+  func free(_ place: Lease.Place) throws {
+    let word = ring.slot(Int(place.slot)).word
     var found = SlotWord(raw: word.acquired)
     while true {
-      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(lease.slot) is not ours to free") }
-      guard let other = word.exchange(found.raw, SlotWord(found.lap + 1, .free).raw) else { break }
+      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to free") }
+      guard let other = word.exchange(found.raw, SlotWord(found.lap &+ 1, .free).raw) else { break }
       found = SlotWord(raw: other)
     }
     try Failpoint.freed.hit()
   }
 
   /// After the slots are free: gives the payloads' memory back and wakes the writers.
-  func freed(_ leases: some Sequence<Lease>) throws {
-    var run: (segment: Int, generation: UInt32, count: UInt64)?
-    for lease in leases {
-      if let r = run, r.segment == lease.segment, r.generation == lease.generation {
-        run?.count += 1
-      } else {
-        if let r = run { ring.release(r.segment, r.generation, r.count) }
-        run = (lease.segment, lease.generation, 1)
-      }
-    }
-    if let r = run { ring.release(r.segment, r.generation, r.count) }
+  func freed(_ run: ReleaseRun) throws {
+    run.flush(to: ring)
+    raiseHead()
     SharedWord.fence()  // pairs with the fence in park
     if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
   }
 
-  /// Writers are woken when a quarter of the line is free: waking costs more than a message.
+  /// The head tells others how far the line was claimed. It is raised with each hand-over, not with each claim: its line would
+  /// travel between the readers for every message.
+  @inline(__always)
+  private func raiseHead() { ring.word(Ring.Offset.head).raise(to: position) }
+
   private func wakeProducersIfRoomy() throws {
-    let tail = ring.word(Ring.Offset.tail).relaxed
-    let head = ring.word(Ring.Offset.head).relaxed
-    let used = tail > head ? tail - head : 0
-    if used <= UInt64(ring.shape.capacity) * 3 / 4 { ring.wakeAll(.producers) }
+    raiseHead()
+    if !ring.isCrowded { try ring.wakeProducers() }
   }
 
   // MARK: Waiting
 
   /// Waits until there may be a message, or the ring is closed.
   func wait() throws {
+    raiseHead()
     let isReady = { [self] in hasMessage() || ring.isClosed }
     let start = Clock.now
     if !spin.spin(until: isReady) {
@@ -228,8 +258,30 @@ final class Consumer {
   }
 
   /// Work is left and somebody sleeps: one more is woken, so that a burst wakes as many as it needs.
+  @inline(__always)
   func passOn() throws {
     if ring.hasSleepers(.consumers), nextReady() != nil { try ring.wakeOne(.consumers) }
+  }
+}
+
+/// Acknowledged payloads of the same segment, which are taken off its count together.
+struct ReleaseRun: BitwiseCopyable {
+  private var segment: Int32 = -1
+  private var generation: UInt32 = 0
+  private var count: UInt64 = 0
+
+  @inline(__always)
+  mutating func add(_ place: Lease.Place, _ ring: Ring) {
+    if place.segment == segment, place.generation == generation {
+      count += 1
+    } else {
+      flush(to: ring)
+      (segment, generation, count) = (place.segment, place.generation, 1)
+    }
+  }
+
+  func flush(to ring: Ring) {
+    if count > 0 { ring.release(Int(segment), generation, count) }
   }
 }
 

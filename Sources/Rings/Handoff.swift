@@ -20,53 +20,88 @@ package final class Handoff {
     case source(position: (UInt64, UInt64, UInt64, UInt64))
   }
 
-  private struct Call {
-    var lease: Lease?
+  /// A call that has ended.
+  private struct Call: BitwiseCopyable {
+    /// The input, if it had one; a source's has none.
+    var place: Lease.Place
+    var hasInput: Bool
+    var isDropped: Bool
+    var hasPosition: Bool
     /// How many records of each producer belong to this call and the ones before it.
     var recordsEnd: Int
-    var isDropped: Bool
-    var position: (UInt64, UInt64, UInt64, UInt64)?
+    /// When the input was published.
+    var published: UInt64
+    var position: (UInt64, UInt64, UInt64, UInt64)
   }
 
+  private let worker: WorkerNumber
   private let cell: CommitCell
   private let input: Consumer?
   private let outputs: [Producer]
   private let stageHash: UInt64
-  private var ended: [Call] = []
-  /// The call that is open.
-  private var lease: Lease?
-  private var isOpen = false
-  /// Outputs of the open call, those that were skipped or handed on in parts included.
-  private var ordinal: UInt64 = 0
-  private var skip: UInt64 = 0
-  /// The slot whose call is being handed over in parts, and how many outputs are gone.
-  private var part: (slot: Int, count: UInt64)?
   private let mostOutputs: Int
+  private let promises: Promises
+  // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
+  /// What the cell holds; nobody else writes it while this worker lives.
+  @exclusivity(unchecked) private var record: CellRecord
+  @exclusivity(unchecked) private var ended = PlainBuffer<Call>(capacity: 256)
+  /// The call that is open, and its input.
+  @exclusivity(unchecked) private var lease: Lease?
+  @exclusivity(unchecked) private var isOpen = false
+  /// Outputs of the open call, those that were skipped or handed on in parts included.
+  @exclusivity(unchecked) private var ordinal: UInt64 = 0
+  @exclusivity(unchecked) private var skip: UInt64 = 0
+  /// The slot whose call is being handed over in parts, and how many outputs are gone.
+  @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
 
+  /// - Parameter promises: for measuring what each of them costs
   package init(
     worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)],
-    stageHash: UInt64
+    stageHash: UInt64, promises: Promises = .all
   ) {
+    self.worker = worker
     self.cell = cell
     self.stageHash = stageHash
+    self.promises = promises
     self.input = input.map { Consumer($0.ring, lane: $0.lane, owner: worker) }
     self.outputs = outputs.map { Producer($0.ring, lane: $0.lane, owner: worker) }
     mostOutputs = outputs.map(\.ring.shape.capacity).min() ?? Int.max
+    record = cell.record
+  }
+
+  deinit { ended.deallocate() }
+
+  /// What a hand-over keeps. A run keeps all of it; a benchmark leaves something out to see what it costs.
+  package struct Promises: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// The commit cell: without it a message is handed over at least once.
+    package static let once = Promises(rawValue: 1)
+    /// What is counted for people, and the mark that tells which message was in hand.
+    package static let counts = Promises(rawValue: 2)
+    package static let all: Promises = [.once, .counts]
   }
 
   // MARK: Input
 
   /// Claims messages; never waits. One that must be worked on alone comes alone.
   package func claim(atMost most: Int, into leases: inout [Lease]) throws -> Int {
-    guard let input else { return 0 }
     var n = 0
-    while n < most, let lease = try input.claim() {
+    while n < most, let lease = try claim() {
       leases.append(lease)
       n += 1
       if lease.isAlone { break }
     }
-    if n > 0 { try input.passOn() }
     return n
+  }
+
+  /// Claims the next message; never waits.
+  @inline(__always)
+  package func claim() throws -> Lease? {
+    guard let input, let lease = try input.claim() else { return nil }
+    try input.passOn()
+    return lease
   }
 
   /// Waits for a message or for the end. `closed` means that the ring was closed before a look at every slot found
@@ -101,28 +136,39 @@ package final class Handoff {
   // MARK: One call of the plugin
 
   /// Opens a call. The message counts as in hand until the call ends: if the worker dies, that is a death of this message.
+  @inline(__always)
   package func begin(_ lease: Lease?) {
     isOpen = true
     ordinal = 0
     self.lease = lease
     skip = lease?.skip ?? 0
-    if let lease {
-      input?.mark(lease, inHand: true)
+    if let lease, let input {
+      if promises.contains(.counts) { input.mark(lease, inHand: true) }
       if let part, part.slot == lease.slot { skip = max(skip, part.count) }
     }
-    if cell.calls & 1 == 0 { cell.callChanged() }
+    if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
   package func markInHand(_ lease: Lease) { input?.mark(lease, inHand: true) }
 
-  package func emit(_ payload: UnsafeRawBufferPointer, id: MessageID? = nil) throws {
-    if try !admits(payload.count) { return }
-    for output in outputs { try output.append(payload) }
-    name(id)
+  @inline(__always)
+  package func emit(_ payload: UnsafeRawBufferPointer) throws {
+    for output in outputs where payload.count > output.ring.shape.messageBytes {
+      throw RingError.messageTooLarge(length: payload.count, limit: output.ring.shape.messageBytes)
+    }
+    if ordinal < skip || outputs.isEmpty {
+      ordinal += 1
+      return
+    }
+    try makeRoomInCall()
+    let id = nextID
+    for output in outputs { try output.append(payload, id) }
+    ordinal += 1
   }
 
   /// Memory for one output, in place in the first reader's ring.
+  @inline(__always)
   package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     if outputs.isEmpty { return scratch(length) }
     for output in outputs where length > output.ring.shape.messageBytes {
@@ -133,18 +179,25 @@ package final class Handoff {
     return try outputs[0].reserve(length)
   }
 
-  package func emitReserved(length: Int, id: MessageID? = nil) throws {
+  @inline(__always)
+  package func emitReserved(length: Int) throws {
     if ordinal < skip || outputs.isEmpty {
       ordinal += 1
       return
     }
-    outputs[0].finish(length)
+    let id = nextID
+    outputs[0].finish(length, id)
     if outputs.count > 1, let record = outputs[0].records.last {
       let payload = UnsafeRawBufferPointer(outputs[0].bytes(of: record))
-      for output in outputs.dropFirst() { try output.append(payload) }
+      for output in outputs.dropFirst() { try output.append(payload, id) }
     }
-    name(id)
+    ordinal += 1
   }
+
+  /// The identity of the next output. A source's follows from where the source stands after it, which is known when the call
+  /// ends.
+  @inline(__always)
+  private var nextID: MessageID { lease?.id.child(stage: stageHash, ordinal: ordinal) ?? MessageID(high: 0, low: 0) }
 
   /// Forgets what the open call has emitted.
   package func abandon() {
@@ -165,56 +218,53 @@ package final class Handoff {
   package func countRetry() { cell.countRetry() }
 
   /// Closes the call. It is handed over with the next commit.
+  @inline(__always)
   package func end(_ disposition: Disposition) {
-    var call = Call(lease: lease, recordsEnd: outputs.first?.records.count ?? 0, isDropped: false, position: nil)
+    let records = outputs.isEmpty ? 0 : outputs[0].records.count
+    var call = Call(
+      place: Lease.Place(slot: -1, segment: -1, generation: 0), hasInput: false, isDropped: false, hasPosition: false, recordsEnd: records,
+      published: 0, position: (0, 0, 0, 0))
     switch disposition {
     case .done: break
     case .dropped: call.isDropped = true
     case .source(let position):
       call.position = position
+      call.hasPosition = true
       let first = ended.last?.recordsEnd ?? 0
-      let id = MessageID.source(stage: stageHash, position: position)
-      for output in outputs {
-        for i in first..<output.records.count {
-          output.setID(i == first ? id : id.child(stage: stageHash, ordinal: UInt64(i - first)), at: i)
+      if first < records {
+        let id = MessageID.source(stage: stageHash, position: position)
+        for output in outputs {
+          for i in first..<records { output.setID(i == first ? id : id.child(stage: stageHash, ordinal: UInt64(i - first)), at: i) }
         }
       }
     }
-    if let lease { input?.mark(lease, inHand: false) }
+    if let lease {
+      if promises.contains(.counts) { input?.mark(lease, inHand: false) }
+      call.place = lease.place
+      call.hasInput = true
+      call.published = lease.published
+    }
     ended.append(call)
     endCall()
   }
 
+  @inline(__always)
   private func endCall() {
     lease = nil
     isOpen = false
-    if cell.calls & 1 == 1 { cell.callChanged() }
+    if promises.contains(.counts), cell.calls & 1 == 1 { cell.callChanged() }
   }
 
   package var pendingCalls: Int { ended.count }
 
   /// Whether what has been collected should not grow: a large message, or more than two segments of small ones.
-  package var isHeavy: Bool { outputs.contains { $0.holdsMuch } }
-
-  private func admits(_ length: Int) throws -> Bool {
-    for output in outputs where length > output.ring.shape.messageBytes {
-      throw RingError.messageTooLarge(length: length, limit: output.ring.shape.messageBytes)
-    }
-    if ordinal < skip || outputs.isEmpty {
-      ordinal += 1
-      return false
-    }
-    try makeRoomInCall()
-    return true
+  @inline(__always)
+  package var isHeavy: Bool {
+    for output in outputs where output.holdsMuch { return true }
+    return false
   }
 
-  private func name(_ id: MessageID?) {
-    let name = id ?? lease?.id.child(stage: stageHash, ordinal: ordinal) ?? MessageID(high: 0, low: 0)
-    for output in outputs { output.setID(name, at: output.records.count - 1) }
-    ordinal += 1
-  }
-
-  private var scratchBytes = PrivateBytes(0)
+  @exclusivity(unchecked) private var scratchBytes = PrivateBytes(0)
 
   private func scratch(_ length: Int) -> UnsafeMutableRawBufferPointer {
     if scratchBytes.bytes.count < length { scratchBytes = PrivateBytes(length) }
@@ -241,24 +291,20 @@ package final class Handoff {
       let records = ended[fits - 1].recordsEnd
       if fits < ended.count { for output in outputs { try output.void(from: records) } }
       let isAll = fits == ended.count
-      try handOver(fits, records) { record in
-        if isAll, isLast { record.ended = true }
-        if isAll, let committedLength {
-          record.hasLength = true
-          record.committedLength = committedLength
-        }
-      }
+      try handOver(fits, records, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
-    let current = cell.record
-    if isLast && !current.ended || committedLength != nil && (!current.hasLength || current.committedLength != committedLength) {
-      var record = current
-      record.ended = record.ended || isLast
-      if let committedLength {
-        record.hasLength = true
-        record.committedLength = committedLength
-      }
+    if isLast && !record.ended || committedLength != nil && (!record.hasLength || record.committedLength != committedLength) {
+      note(ended: isLast, committedLength: committedLength)
       try cell.commit(record)
       try cell.clearBusy()
+    }
+  }
+
+  private func note(ended isLast: Bool, committedLength: UInt64?) {
+    if isLast { record.ended = true }
+    if let committedLength {
+      record.hasLength = true
+      record.committedLength = committedLength
     }
   }
 
@@ -266,7 +312,7 @@ package final class Handoff {
   private func take(_ records: Int, _ output: Producer) throws -> Int {
     let got = try output.takeSlots(records)
     if got == records { return ended.count }
-    return ended.firstIndex { $0.recordsEnd > got } ?? ended.count
+    return (0..<ended.count).first { ended[$0].recordsEnd > got } ?? ended.count
   }
 
   private func waitForRoom(_ count: Int) throws {
@@ -274,49 +320,83 @@ package final class Handoff {
     cell.beginWait(.room, at: now)
     defer { cell.endWait(at: Clock.now) }
     for output in outputs { try output.spillSurplus() }
-    for output in outputs where !output.ring.hasRoom(max(1, min(count, output.ring.shape.capacity))) {
-      return try output.waitForRoom(count)
+    try giveWay()
+    let wanted = max(1, min(count, mostOutputs))
+    // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
+    let blocked =
+      outputs.first { $0.ring.isCrowded || !$0.ring.hasRoom(wanted) }
+      ?? outputs.first { !$0.records.isEmpty && $0.records[0].spilled != nil || $0.turn != 0 && !$0.hasTurn }
+    try blocked?.waitForRoom(count, holdsTurn: outputs.contains(where: \.hasTurn))
+  }
+
+  /// Two workers with several readers could each have their turn in a ring that the other needs: the lower number keeps its own.
+  private func giveWay() throws {
+    if outputs.count < 2 { return }
+    for output in outputs where output.turn != 0 && output.turn < UInt64(worker) {
+      for output in outputs { output.endTurn() }
+      return
     }
-    // Room, but no segment for a payload that lies in private memory.
-    for output in outputs where output.records.first?.spilled != nil { return try output.waitForRoom(count) }
   }
 
   /// Steps 2 to 6 for the first `calls` calls, whose outputs all have slots.
-  private func handOver(_ calls: Int, _ records: Int, _ change: (inout CellRecord) -> Void) throws {
-    let batch = ended[..<calls]
-    for call in batch { if let lease = call.lease { try input?.settle(lease) } }
-    var record = cell.record
-    record.emitted += UInt64(records)
-    for call in batch {
-      if call.lease != nil { record.received += 1 }
-      if call.isDropped { record.dropped += 1 }
-      if let position = call.position { record.position = position }
-      if let part, part.slot == call.lease?.slot { self.part = nil }
+  private func handOver(_ calls: Int, _ records: Int, ended isLast: Bool, committedLength: UInt64?) throws {
+    let isOnce = promises.contains(.once)
+    record.emitted &+= UInt64(records)
+    for i in 0..<calls {
+      let call = ended[i]
+      if call.hasInput, let input {
+        try input.settle(call.place)
+        record.received &+= 1
+        if let part, part.slot == Int(call.place.slot) { self.part = nil }
+      }
+      if call.isDropped { record.dropped &+= 1 }
     }
+    if ended[calls - 1].hasPosition { record.position = ended[calls - 1].position }
     record.partSlot = nil
     record.partCount = 0
-    change(&record)
-    try cell.commit(record)
+    note(ended: isLast, committedLength: committedLength)
+    if isOnce { try cell.commit(record) }
     let now = Clock.now
     for output in outputs { try output.publish(records, at: now) }
-    for call in batch { if let lease = call.lease { try input?.free(lease) } }
-    try cell.clearBusy()
+    if let input { for i in 0..<calls where ended[i].hasInput { try input.free(ended[i].place) } }
+    if isOnce { try cell.clearBusy() }
     for output in outputs { try output.published(records) }
-    try input?.freed(batch.lazy.compactMap(\.lease))
-    for call in batch {
-      if let lease = call.lease, now > lease.published { cell.recordLatency(now - lease.published) }
+    if let input {
+      var run = ReleaseRun()
+      for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.ring) }
+      try input.freed(run)
+      if promises.contains(.counts) { countLatencies(calls, now) }
     }
     ended.removeFirst(calls)
-    for i in ended.indices { ended[i].recordsEnd -= records }
+    for i in 0..<ended.count { ended[i].recordsEnd -= records }
+  }
+
+  /// Messages that were published together took the same time.
+  private func countLatencies(_ calls: Int, _ now: UInt64) {
+    var i = 0
+    while i < calls {
+      let published = ended[i].published
+      var next = i + 1
+      while next < calls, ended[next].published == published { next += 1 }
+      if ended[i].hasInput, now > published { cell.recordLatency(now - published, count: UInt64(next - i)) }
+      i = next
+    }
   }
 
   /// Keeps the open call's outputs below what the smallest ring holds: when it emits more, what came before is handed
   /// over, and then the call itself, in parts. The cell names the input and how many outputs are gone, so that a worker
   /// which repeats the call skips as many.
+  @inline(__always)
   private func makeRoomInCall() throws {
-    guard isOpen, let lease, (outputs.first?.records.count ?? 0) - (ended.last?.recordsEnd ?? 0) >= mostOutputs else { return }
+    guard isOpen, lease != nil, outputs[0].records.count - (ended.last?.recordsEnd ?? 0) >= mostOutputs else { return }
+    try handOverInParts()
+  }
+
+  @inline(never)
+  private func handOverInParts() throws {
+    guard let lease else { return }
     try commit()
-    let records = outputs.first?.records.count ?? 0
+    let records = outputs[0].records.count
     while true {
       var got = records
       for output in outputs { got = min(got, try output.takeSlots(records)) }
@@ -326,9 +406,8 @@ package final class Handoff {
         continue
       }
       for output in outputs { try output.void(from: got) }
-      let gone = (part?.slot == lease.slot ? part?.count ?? 0 : max(lease.skip, 0)) + UInt64(got)
-      var record = cell.record
-      record.emitted += UInt64(got)
+      let gone = (part?.slot == lease.slot ? part?.count ?? 0 : lease.skip) &+ UInt64(got)
+      record.emitted &+= UInt64(got)
       record.partSlot = lease.slot
       record.partCount = gone
       try cell.commit(record)

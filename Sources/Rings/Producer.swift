@@ -3,25 +3,28 @@ import Platform
 /// A worker's writing end of a ring: payloads go into segments first, and slots are taken for them at the last moment,
 /// so nobody waits while a large message is being written.
 ///
-/// Records line up until `takeSlots`, `publish` and `forget` move them on. Nothing here waits but `waitForRoom`.
+/// Records line up until `takeSlots`, `publish` and `published` move them on. Nothing here waits but `waitForRoom`.
 final class Producer {
   /// A payload that waits for its hand-over.
-  struct Record {
+  struct Record: BitwiseCopyable {
     /// The segment it lies in, or -1 while it lies in `spilled`.
-    var segment: Int
+    var segment: Int32
     var generation: UInt32
-    var offset: Int
-    var length: Int
+    var offset: UInt32
+    var length: UInt32
     var id = MessageID(high: 0, low: 0)
-    /// Private memory: there was no segment for it, or it had to leave its segment before a wait.
-    var spilled: PrivateBytes?
+    /// The slot that was taken for it, and its lap.
     var slot = -1
     var lap: UInt64 = 0
+    /// Private memory: there was no segment for it, or it had to leave its segment before a wait.
+    var spilled: UnsafeMutableRawPointer?
+
+    var count: Int { Int(length) }
   }
 
   /// A segment that this producer holds open.
-  private struct Held {
-    var index: Int
+  private struct Held: BitwiseCopyable {
+    var index: Int32
     var generation: UInt32
     /// Published so far: what its count is made of when it is sealed.
     var published: UInt64 = 0
@@ -34,16 +37,20 @@ final class Producer {
   let ring: Ring
   let lane: Int
   private let owner: WorkerNumber
-  private(set) var records: [Record] = []
+  // Unchecked exclusivity: one thread uses a producer, and no access lasts longer than its expression.
+  @exclusivity(unchecked) private(set) var records = PlainBuffer<Record>(capacity: 256)
+  /// How many of the records have slots: the first ones.
+  @exclusivity(unchecked) private var taken = 0
   /// The last one is being filled.
-  private var small: [Held] = []
-  private var large: [Held] = []
-  private var lap: UInt64 = 0
-  private var index = 0
-  private var rotation: (small: Int, large: Int)
-  private var spin = SpinBudget()
-  private var failedRounds = 0
-  private var reserved: Record?
+  @exclusivity(unchecked) private var small = PlainBuffer<Held>(capacity: 8)
+  @exclusivity(unchecked) private var large = PlainBuffer<Held>(capacity: 8)
+  /// Where the next slot is looked for: the lap, counted in 64 bits, and the slot.
+  @exclusivity(unchecked) private var lap: UInt64 = 0
+  @exclusivity(unchecked) private var index = 0
+  @exclusivity(unchecked) private var rotation: (small: Int, large: Int)
+  @exclusivity(unchecked) private var spin = SpinBudget()
+  @exclusivity(unchecked) private var failedRounds = 0
+  @exclusivity(unchecked) private var reserved: Record?
 
   init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
     self.ring = ring
@@ -51,69 +58,100 @@ final class Producer {
     self.owner = owner
     // Producers begin in different places, so that they seldom meet.
     rotation = (lane, lane)
+    catchUp()
+  }
+
+  deinit {
+    forgetReservation()
+    for i in 0..<records.count { records[i].spilled?.deallocate() }
+    records.deallocate()
+    small.deallocate()
+    large.deallocate()
   }
 
   // MARK: Payloads
 
   /// Memory for a payload: in place when there is a segment, otherwise private.
+  @inline(__always)
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     let limit = ring.shape.messageBytes
     if length > limit { throw RingError.messageTooLarge(length: length, limit: limit) }
-    reserved = nil
-    let record: Record
-    if let placed = try place(length) {
-      record = placed
-    } else {
-      record = Record(segment: -1, generation: 0, offset: 0, length: length, spilled: PrivateBytes(length))
-    }
+    if reserved != nil { forgetReservation() }
+    let record = try place(length) ?? privateRecord(length)
     reserved = record
     return bytes(of: record)
   }
 
+  private func privateRecord(_ length: Int) -> Record {
+    Record(
+      segment: -1, generation: 0, offset: 0, length: UInt32(truncatingIfNeeded: length),
+      spilled: .allocate(byteCount: max(1, length), alignment: 16))
+  }
+
+  private func forgetReservation() {
+    reserved?.spilled?.deallocate()
+    reserved = nil
+  }
+
   /// The reservation becomes a record of at most `length` bytes.
-  func finish(_ length: Int) {
+  @inline(__always)
+  func finish(_ length: Int, _ id: MessageID) {
     guard var record = reserved else { return }
     reserved = nil
-    record.length = max(0, min(length, record.length))
-    changeHeld(record) { held in
-      held.pending += 1
-      held.bump = record.offset + (record.length + 15) & ~15
-    }
+    record.length = UInt32(truncatingIfNeeded: max(0, min(length, record.count)))
+    record.id = id
+    noteWritten(record)
     records.append(record)
   }
 
-  func append(_ payload: UnsafeRawBufferPointer) throws {
-    let memory = try reserve(payload.count)
-    if !payload.isEmpty { memory.copyMemory(from: payload) }
-    finish(payload.count)
+  /// The segment is filled up to the end of this record, which waits in it.
+  @inline(__always)
+  private func noteWritten(_ record: Record) {
+    let bump = Int(record.offset) + (record.count + 15) & ~15
+    changeHeld(record.segment) { held in
+      held.pending += 1
+      held.bump = bump
+    }
   }
 
+  @inline(__always)
+  func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID) throws {
+    let memory = try reserve(payload.count)
+    if let from = payload.baseAddress, let to = memory.baseAddress { to.copyMemory(from: from, byteCount: payload.count) }
+    finish(payload.count, id)
+  }
+
+  /// Names the record that was made last.
   func setID(_ id: MessageID, at index: Int) { records[index].id = id }
 
+  @inline(__always)
   func bytes(of record: Record) -> UnsafeMutableRawBufferPointer {
-    if let spilled = record.spilled { return UnsafeMutableRawBufferPointer(rebasing: spilled.bytes[..<record.length]) }
-    guard let segment = ring.bytes(ofSegment: record.segment) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-    return UnsafeMutableRawBufferPointer(start: segment.base + record.offset, count: record.length)
+    if let spilled = record.spilled { return UnsafeMutableRawBufferPointer(start: spilled, count: record.count) }
+    guard let segment = ring.bytes(ofSegment: Int(record.segment)) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    return UnsafeMutableRawBufferPointer(start: segment.base + Int(record.offset), count: record.count)
   }
 
   /// Whether more is held than a producer may keep while it waits: then it is time to hand over.
+  @inline(__always)
   var holdsMuch: Bool { large.count >= 1 || small.count > 1 }
 
   /// Space for `length` bytes in a segment of our own, or in a new one; nil when there is none.
+  @inline(__always)
   private func place(_ length: Int) throws -> Record? {
-    if length <= RingShape.smallPayload {
-      if let last = small.last, last.bump + length <= RingShape.smallBytes {
-        return Record(segment: last.index, generation: last.generation, offset: last.bump, length: length)
-      }
-      try sealIdle()
-      guard let held = try open(isLarge: false) else { return nil }
-      small.append(held)
-      return Record(segment: held.index, generation: held.generation, offset: 0, length: length)
+    if length <= RingShape.smallPayload, let last = small.last, last.bump + length <= RingShape.smallBytes {
+      return Record(
+        segment: last.index, generation: last.generation, offset: UInt32(truncatingIfNeeded: last.bump), length: UInt32(truncatingIfNeeded: length))
     }
+    return try placeInNew(length)
+  }
+
+  @inline(never)
+  private func placeInNew(_ length: Int) throws -> Record? {
     try sealIdle()
-    guard let held = try open(isLarge: true) else { return nil }
-    large.append(held)
-    return Record(segment: held.index, generation: held.generation, offset: 0, length: length)
+    let isLarge = length > RingShape.smallPayload
+    guard let held = try open(isLarge: isLarge) else { return nil }
+    if isLarge { large.append(held) } else { small.append(held) }
+    return Record(segment: held.index, generation: held.generation, offset: 0, length: UInt32(truncatingIfNeeded: length))
   }
 
   /// Takes a free segment. Segments rotate inside a window: the memory that was freed last still bounces between two
@@ -128,8 +166,8 @@ final class Producer {
 
   private func findFree(isLarge: Bool) throws -> Held? {
     let shape = ring.shape
-    let first = isLarge ? shape.smallCount : 0
-    let count = isLarge ? shape.largeCount : shape.smallCount
+    let first = isLarge ? ring.smallCount : 0
+    let count = isLarge ? ring.largeCount : ring.smallCount
     let size = isLarge ? shape.largeBytes : RingShape.smallBytes
     let window = max(1, min(count, (4 << 20) / max(1, size)))
     let start = isLarge ? rotation.large : rotation.small
@@ -142,18 +180,19 @@ final class Producer {
       if word.exchange(found.raw, mine.raw) != nil { continue }
       try Failpoint.segmentTaken.hit()
       if isLarge { rotation.large = k + 1 } else { rotation.small = k + 1 }
-      return Held(index: first + k, generation: found.generation)
+      return Held(index: Int32(truncatingIfNeeded: first + k), generation: found.generation)
     }
     return nil
   }
 
-  private func changeHeld(_ record: Record, _ change: (inout Held) -> Void) {
-    if record.segment < 0 { return }
-    if record.segment < ring.shape.smallCount {
-      // Nearly always the last one.
-      for k in small.indices.reversed() where small[k].index == record.segment { return change(&small[k]) }
+  @inline(__always)
+  private func changeHeld(_ segment: Int32, _ change: (inout Held) -> Void) {
+    if segment < 0 { return }
+    // Nearly always the last one.
+    if Int(segment) < ring.smallCount {
+      for k in (0..<small.count).reversed() where small[k].index == segment { return change(&small[k]) }
     } else {
-      for k in large.indices.reversed() where large[k].index == record.segment { return change(&large[k]) }
+      for k in (0..<large.count).reversed() where large[k].index == segment { return change(&large[k]) }
     }
   }
 
@@ -163,91 +202,104 @@ final class Producer {
   ///
   /// - Returns: how many of the first `count` have one now; fewer when the ring is full or a spilled record found no segment
   func takeSlots(_ count: Int) throws -> Int {
-    for i in 0..<count where records[i].slot < 0 {
-      if let spilled = records[i].spilled {
-        guard let placed = try place(records[i].length) else { return i }
-        let old = records[i]
-        reserved = placed
-        bytes(of: placed).copyMemory(from: UnsafeRawBufferPointer(rebasing: spilled.bytes[..<old.length]))
-        changeHeld(placed) { held in
-          held.pending += 1
-          held.bump = placed.offset + (placed.length + 15) & ~15
-        }
-        reserved = nil
-        records[i] = placed
-        records[i].id = old.id
-      }
-      guard let taken = try takeSlot() else { return i }
-      records[i].slot = taken.index
-      records[i].lap = taken.lap
-      let fields = ring.slot(taken.index)
-      let record = records[i]
-      fields.sequence.set(taken.lap &* UInt64(ring.shape.capacity) &+ UInt64(taken.index))
-      fields.place.set(UInt64(record.segment) << 32 | UInt64(record.offset))
+    if taken >= count { return count }
+    let turn = ring.word(Ring.Offset.starving).relaxed
+    if turn != 0, turn != UInt64(owner) { return taken }
+    catchUp()
+    while taken < count {
+      if records[taken].spilled != nil, try !placeSpilled(taken) { return taken }
+      guard try takeSlot() else { return taken }
+      let record = records[taken]
+      let fields = ring.slot(record.slot)
+      fields.sequence.set(record.lap &* ring.capacity &+ UInt64(record.slot))
+      fields.place.set(UInt64(UInt32(bitPattern: record.segment)) << 32 | UInt64(record.offset))
       fields.extent.set(UInt64(record.generation) << 32 | UInt64(record.length))
       fields.idHigh.set(record.id.high)
       fields.idLow.set(record.id.low)
       fields.aux.set(0)
+      taken += 1
       try Failpoint.filled.hit()
     }
     return count
   }
 
-  /// One slot of the line, from the tail on: free(k) is taken, a lease of the lap before is moved along, and a message
-  /// of the lap before that nobody has claimed means full. So does a whole lap of leases.
-  private func takeSlot() throws -> (lap: UInt64, index: Int)? {
-    let capacity = UInt64(ring.shape.capacity)
-    let starving = ring.word(Ring.Offset.starving).relaxed
-    if starving != 0, starving != UInt64(owner) { return nil }
+  /// Goes to the tail, if it is further on.
+  private func catchUp() {
     let tail = ring.word(Ring.Offset.tail).relaxed
+    if tail > lap &* ring.capacity &+ UInt64(index) { (lap, index) = (tail / ring.capacity, Int(tail % ring.capacity)) }
+  }
+
+  /// Moves a payload from private memory into a segment.
+  private func placeSpilled(_ i: Int) throws -> Bool {
+    let old = records[i]
+    guard let spilled = old.spilled, var placed = try place(old.count) else { return false }
+    placed.id = old.id
+    bytes(of: placed).copyMemory(from: UnsafeRawBufferPointer(start: spilled, count: old.count))
+    noteWritten(placed)
+    spilled.deallocate()
+    records[i] = placed
+    return true
+  }
+
+  /// One slot of the line, from the tail on, for the next record: free(k) is taken, a lease of the lap before is moved along,
+  /// and a message of the lap before that nobody has claimed means full. So does a whole lap of leases.
+  @inline(__always)
+  private func takeSlot() throws -> Bool {
     var k = lap
     var i = index
-    if tail > k &* capacity &+ UInt64(i) {
-      k = tail / capacity
-      i = Int(tail % capacity)
-    }
     var moved: UInt64 = 0
-    while true {
+    // A line that never ends is damaged.
+    for _ in 0..<(8 * ring.shape.capacity + 4096) {
       let word = ring.slot(i).word
       let found = SlotWord(raw: word.acquired)
-      if found.lap == k, found.isIn(.free) {
+      let laps = found.laps(from: k)
+      if laps == 0, found.isIn(.free) {
         if word.exchange(found.raw, SlotWord(k, .writing, owner: owner).raw) != nil { continue }
         try Failpoint.took.hit()
-        let taken = (lap: k, index: i)
-        i += 1
-        if i == ring.shape.capacity { (k, i) = (k + 1, 0) }
+        records[taken].slot = i
+        records[taken].lap = k
+        advance(&k, &i)
         lap = k
         index = i
-        return taken
+        Processor.prefetchForWriting(ring.slot(i + 4 < ring.shape.capacity ? i + 4 : i).base)
+        return true
       }
-      if found.lap < k {
-        guard found.lap + 1 == k, found.isHeld, moved < capacity else { return nil }
-        if word.exchange(found.raw, found.with(lap: k, SlotWord.State(rawValue: found.stateBits) ?? .leased).raw) != nil { continue }
+      if laps < 0 {
+        guard laps == -1, found.isHeld, moved < ring.capacity else { return false }
+        if word.exchange(found.raw, SlotWord(raw: found.raw &+ 1 << 24).raw) != nil { continue }
         try Failpoint.restamped.hit()
         moved += 1
       }
-      i += 1
-      if i == ring.shape.capacity { (k, i) = (k + 1, 0) }
+      advance(&k, &i)
     }
+    return false
+  }
+
+  @inline(__always)
+  private func advance(_ k: inout UInt64, _ i: inout Int) {
+    i += 1
+    if i == ring.shape.capacity { (k, i) = (k &+ 1, 0) }
   }
 
   /// Gives back the slots of the records from `first` on. A voided slot goes to the next lap: readers may have passed it.
   func void(from first: Int) throws {
-    for i in records.indices.reversed() where i >= first && records[i].slot >= 0 {
-      ring.slot(records[i].slot).word.release(SlotWord(records[i].lap + 1, .free).raw)
-      records[i].slot = -1
+    while taken > first {
+      let record = records[taken - 1]
+      ring.slot(record.slot).word.release(SlotWord(record.lap &+ 1, .free).raw)
+      taken -= 1
       try Failpoint.voided.hit()
     }
   }
 
   /// Makes the first `count` records visible. They are the readers' from here on.
+  @inline(__always)
   func publish(_ count: Int, at now: UInt64) throws {
     for i in 0..<count {
       let record = records[i]
       let fields = ring.slot(record.slot)
       fields.published.set(now)
       fields.word.release(SlotWord(record.lap, .ready).raw)  // pairs with the acquire in Consumer.claim
-      changeHeld(record) { held in
+      changeHeld(record.segment) { held in
         held.published += 1
         held.pending -= 1
       }
@@ -259,46 +311,48 @@ final class Producer {
   func published(_ count: Int) throws {
     if count == 0 { return }
     let last = records[count - 1]
-    ring.word(Ring.Offset.tail).raise(to: last.lap &* UInt64(ring.shape.capacity) &+ UInt64(last.slot) &+ 1)
+    ring.word(Ring.Offset.tail).raise(to: last.lap &* ring.capacity &+ UInt64(last.slot) &+ 1)
     try Failpoint.hinted.hit()
     SharedWord.fence()  // pairs with the fence in park
-    if ring.hasSleepers(.consumers) {
-      try ring.wakeOne(.consumers)
-      // Several messages are work for several readers; each that is woken wakes the next while there is more.
-    }
+    // Several messages are work for several readers; each that is woken wakes the next while there is more.
+    if ring.hasSleepers(.consumers) { try ring.wakeOne(.consumers) }
     records.removeFirst(count)
+    taken -= count
     failedRounds = 0
-    let starving = ring.word(Ring.Offset.starving)
-    if starving.relaxed == UInt64(owner) {
-      starving.release(0)
-      SharedWord.fence()
-      ring.wakeAll(.producers)
-    }
+    endTurn()
     try sealIdle()
   }
 
   /// Forgets the records from `first` on, which have no slots: the call that made them failed.
   func forget(from first: Int) throws {
-    reserved = nil
-    for record in records[min(first, records.count)...] { changeHeld(record) { $0.pending -= 1 } }
-    records.removeSubrange(min(first, records.count)...)
+    forgetReservation()
+    for i in min(first, records.count)..<records.count {
+      records[i].spilled?.deallocate()
+      changeHeld(records[i].segment) { $0.pending -= 1 }
+    }
+    records.truncate(to: first)
+    taken = min(taken, records.count)
     try sealIdle()
   }
 
   /// Seals every segment to which nothing will be added: large ones, and small ones but the last. Strictly after the last
   /// publication of what lies in it, for a sealed segment may be freed at once.
   private func sealIdle() throws {
-    for k in large.indices.reversed() where large[k].pending == 0 && large[k].index != reserved?.segment {
-      try seal(large.remove(at: k))
+    for k in (0..<large.count).reversed() where large[k].pending == 0 && large[k].index != reserved?.segment {
+      let held = large[k]
+      large.remove(at: k)
+      try seal(held)
     }
-    for k in small.indices.reversed() where small[k].pending == 0 && small[k].index != reserved?.segment {
+    for k in (0..<small.count).reversed() where small[k].pending == 0 && small[k].index != reserved?.segment {
       if k == small.count - 1, small[k].bump + 64 <= RingShape.smallBytes { continue }
-      try seal(small.remove(at: k))
+      let held = small[k]
+      small.remove(at: k)
+      try seal(held)
     }
   }
 
   private func seal(_ held: Held) throws {
-    let word = ring.segment(held.index)
+    let word = ring.segment(Int(held.index))
     var found = SegmentWord(raw: word.acquired)
     while true {
       // count = bias - acknowledged; what is left of the published ones stays.
@@ -321,15 +375,24 @@ final class Producer {
 
   /// Waits until `count` slots could be taken. The caller holds no slots, and no more memory than everybody may hold
   /// (`spillSurplus`).
-  func waitForRoom(_ count: Int) throws {
+  ///
+  /// - Parameter holdsTurn: the worker has its turn in another ring; then it also returns when it meets the turn of one that
+  ///   goes before
+  func waitForRoom(_ count: Int, holdsTurn: Bool) throws {
     let wanted = max(1, min(count, ring.shape.capacity))
     failedRounds += 1
-    if failedRounds > 16, wanted > 1 { _ = ring.word(Ring.Offset.starving).exchange(0, UInt64(owner)) }
-    let needsLarge = records.first.map { $0.spilled != nil && $0.length > RingShape.smallPayload } ?? false
-    let needsSmall = records.first.map { $0.spilled != nil && $0.length <= RingShape.smallPayload } ?? false
+    // Others who take slots one by one may always be there first; then they are asked to let this one go before.
+    if failedRounds > 16, wanted > 1, ring.word(Ring.Offset.starving).exchange(0, UInt64(owner)) == nil, ring.shape.producers > 1 {
+      SharedWord.fence()
+      ring.wakeAll(.producers)
+    }
+    let first = records.isEmpty ? nil : records[0]
+    let needsLarge = first.map { $0.spilled != nil && $0.count > RingShape.smallPayload } ?? false
+    let needsSmall = first.map { $0.spilled != nil && $0.count <= RingShape.smallPayload } ?? false
     let isReady = { [ring, owner] in
-      let starving = ring.word(Ring.Offset.starving).relaxed
-      return (starving == 0 || starving == UInt64(owner)) && ring.hasRoom(wanted)
+      let turn = ring.word(Ring.Offset.starving).relaxed
+      if turn != 0, turn != UInt64(owner) { return holdsTurn && turn < UInt64(owner) }
+      return !ring.isCrowded && ring.hasRoom(wanted)
         && (!needsLarge || ring.hasFreeSegment(isLarge: true)) && (!needsSmall || ring.hasFreeSegment(isLarge: false))
     }
     let start = Clock.now
@@ -342,16 +405,28 @@ final class Producer {
     spin.learn(Clock.now &- start)
   }
 
+  /// Whose turn it is, when somebody has waited too often for several slots at once; 0 for nobody's.
+  var turn: UInt64 { ring.word(Ring.Offset.starving).relaxed }
+  var hasTurn: Bool { turn == UInt64(owner) }
+
+  /// Lets the others go on.
+  func endTurn() {
+    guard hasTurn else { return }
+    ring.word(Ring.Offset.starving).release(0)
+    SharedWord.fence()
+    ring.wakeAll(.producers)
+  }
+
   /// Copies records into private memory until at most one large and two small segments are held: so much there is for
   /// everybody, even when every slot pins a segment.
   func spillSurplus() throws {
-    for i in records.indices.reversed() where large.count > 1 || small.count > 2 {
+    for i in (taken..<max(taken, records.count)).reversed() where large.count > 1 || small.count > 2 {
       let record = records[i]
-      if record.spilled != nil || record.slot >= 0 { continue }
-      if record.segment >= ring.shape.smallCount ? large.count <= 1 : small.count <= 2 { continue }
-      let copy = PrivateBytes(record.length)
-      copy.bytes.copyMemory(from: UnsafeRawBufferPointer(bytes(of: record)))
-      changeHeld(record) { $0.pending -= 1 }
+      if record.spilled != nil { continue }
+      if Int(record.segment) >= ring.smallCount ? large.count <= 1 : small.count <= 2 { continue }
+      let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, record.count), alignment: 16)
+      UnsafeMutableRawBufferPointer(start: copy, count: record.count).copyMemory(from: UnsafeRawBufferPointer(bytes(of: record)))
+      changeHeld(record.segment) { $0.pending -= 1 }
       records[i].segment = -1
       records[i].spilled = copy
       try sealIdle()
@@ -361,9 +436,14 @@ final class Producer {
   /// Called once at the end of a worker's life: nothing is held any more.
   func close() throws {
     try forget(from: 0)
-    for held in small + large { try seal(held) }
-    small = []
-    large = []
+    while let held = large.last {
+      large.remove(at: large.count - 1)
+      try seal(held)
+    }
+    while let held = small.last {
+      small.remove(at: small.count - 1)
+      try seal(held)
+    }
   }
 }
 
@@ -375,27 +455,68 @@ final class PrivateBytes {
 }
 
 extension Ring {
+  /// Whether so many messages wait to be claimed that a producer which made room now would get little of it: waking costs more
+  /// than a message, so producers go on when a quarter of the line is free of them. Readers have work until then.
+  @inline(__always)
+  var isCrowded: Bool {
+    let tail = word(Offset.tail).relaxed
+    let head = word(Offset.head).relaxed
+    return tail > head && tail &- head > capacity * 3 / 4
+  }
+
+  /// Wakes as many producers as there is room for. Whoever has the turn is among them, since the others may take nothing.
+  func wakeProducers() throws {
+    if word(Offset.starving).relaxed != 0 { return wakeAll(.producers) }
+    let tail = word(Offset.tail).relaxed
+    let head = word(Offset.head).relaxed
+    let waiting = tail > head ? min(tail &- head, capacity) : 0
+    let room = max(1, capacity - waiting)
+    if room >= UInt64(shape.producers) { return wakeAll(.producers) }
+    for _ in 0..<room where hasSleepers(.producers) { try wakeOne(.producers) }
+  }
+
   /// Whether so many slots could be taken now, seen from the tail.
   func hasRoom(_ wanted: Int) -> Bool {
-    let capacity = UInt64(shape.capacity)
     let tail = word(Offset.tail).relaxed
     var k = tail / capacity
     var i = Int(tail % capacity)
     var free = 0
-    // A lap from the tail on, and the leases in it, see every slot at least once.
     for _ in 0..<(2 * shape.capacity) {
       let found = slot(i).state
-      if found.lap == k, found.isIn(.free) { free += 1 }
-      if found.lap < k, !found.isHeld { break }
+      let laps = found.laps(from: k)
+      if laps == 0, found.isIn(.free) { free += 1 }
+      if laps < 0, !found.isHeld { return free >= wanted }
       if free >= wanted { return true }
       i += 1
-      if i == shape.capacity { (k, i) = (k + 1, 0) }
+      if i == shape.capacity { (k, i) = (k &+ 1, 0) }
     }
-    return free >= wanted
+    // Leases may have been moved along further than two laps.
+    return room >= wanted
+  }
+
+  /// How many slots could be taken from the tail on, were nobody else to come: as many as are free before the position at
+  /// which the first slot that is no lease would be met again.
+  private var room: Int {
+    let tail = word(Offset.tail).relaxed
+    let first = tail / capacity
+    var end = Int64.max
+    func distance(_ word: SlotWord, _ i: Int) -> Int64 {
+      word.laps(from: first) &* Int64(shape.capacity) &+ Int64(i) &- Int64(tail % capacity)
+    }
+    for i in 0..<shape.capacity {
+      let found = slot(i).state
+      if !found.isHeld { end = min(end, distance(found, i) &+ Int64(shape.capacity)) }
+    }
+    var room = 0
+    for i in 0..<shape.capacity {
+      let found = slot(i).state
+      if found.isIn(.free), 0..<max(0, end) ~= distance(found, i) { room += 1 }
+    }
+    return room
   }
 
   func hasFreeSegment(isLarge: Bool) -> Bool {
-    let range = isLarge ? shape.smallCount..<(shape.smallCount + shape.largeCount) : 0..<shape.smallCount
+    let range = isLarge ? smallCount..<(smallCount + largeCount) : 0..<smallCount
     return range.contains { SegmentWord(raw: segment($0).acquired).isIn(.free) }
   }
 }

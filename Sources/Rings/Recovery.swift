@@ -88,9 +88,9 @@ package enum Recovery {
       var next: SlotWord
       var isDeath = false
       if found.isIn(.writing) {
-        next = isBusy ? SlotWord(found.lap, .ready) : SlotWord(found.lap + 1, .free)
+        next = isBusy ? SlotWord(found.lap, .ready) : SlotWord(found.lap &+ 1, .free)
       } else if found.isIn(.settling), isBusy {
-        next = SlotWord(found.lap + 1, .free)
+        next = SlotWord(found.lap &+ 1, .free)
       } else if found.isHeld {
         var aux = SlotAux(raw: fields.aux.relaxed)
         if let part, aux.skip != part {
@@ -98,6 +98,9 @@ package enum Recovery {
           fields.aux.set(aux.raw)
         }
         isDeath = found.isIn(.leased) && aux.mark == found.deaths + 1
+        // It may have died before it raised the head past what it had claimed, and a message that is neither before the head
+        // nor behind every reader would be looked for by nobody.
+        ring.word(Ring.Offset.head).raise(to: fields.sequence.relaxed &+ 1)
         next = SlotWord(found.lap, .ready, deaths: found.deaths + (isDeath ? 1 : 0))
       } else {
         throw RingCorruption("slot \(i) is in no state that exists")
@@ -107,7 +110,7 @@ package enum Recovery {
       switch (found.isIn(.writing), next.isIn(.ready)) {
       case (true, true):
         summary.published += 1
-        ring.word(Ring.Offset.tail).raise(to: found.lap &* UInt64(ring.shape.capacity) &+ UInt64(i) &+ 1)
+        ring.word(Ring.Offset.tail).raise(to: fields.sequence.relaxed &+ 1)
       case (true, false): summary.voided += 1
       case (false, false): summary.freed += 1
       case (false, true):

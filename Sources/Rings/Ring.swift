@@ -26,9 +26,12 @@ package final class Ring: Sendable {
   }
 
   /// Makes a ring in memory of its own.
-  package static func create(_ shape: RingShape, name: String) throws(SystemError) -> Ring {
+  ///
+  /// - Parameter start: where its counters begin
+  package static func create(_ shape: RingShape, name: String, start: RingStart = .zero) throws(SystemError) -> Ring {
     let memory = try SharedMemory.create(name: name, count: shape.bytes)
     let ring = Ring(shape, memory)
+    ring.begin(at: start)
     for (offset, value) in [
       (Offset.version, version), (Offset.capacity, UInt64(shape.capacity)), (Offset.messageBytes, UInt64(shape.messageBytes)),
       (Offset.producers, UInt64(shape.producers)), (Offset.consumers, UInt64(shape.consumers)),
@@ -58,16 +61,40 @@ package final class Ring: Sendable {
   private init(_ shape: RingShape, _ memory: SharedMemory) {
     self.shape = shape
     self.memory = memory
+    capacity = UInt64(shape.capacity)
+    smallCount = shape.smallCount
+    largeCount = shape.largeCount
+    largeBytes = shape.largeBytes
     slots = memory.base + shape.slotsOffset
     segments = memory.base + shape.segmentsOffset
+    arena = memory.base + shape.arenaOffset
+    largeArena = memory.base + shape.largeOffset
+  }
+
+  private func begin(at start: RingStart) {
+    if start == .zero { return }
+    for i in 0..<shape.capacity { slot(i).word.set(SlotWord(start.lap, .free).raw) }
+    for i in 0..<(smallCount + largeCount) { segment(i).set(SegmentWord(start.generation, .free).raw) }
+    for lane in 0..<(shape.producers + shape.consumers) {
+      SharedWord(memory.base + shape.lanesOffset + lane * RingShape.line).set(UInt64(start.ticket))
+    }
+    word(Offset.tail).set(start.lap &* capacity)
+    word(Offset.head).set(start.lap &* capacity)
   }
 
   package func unmap() { memory.unmap() }
 
   // MARK: Words
 
+  // The shape's arithmetic, done once.
+  let capacity: UInt64
+  let smallCount: Int
+  let largeCount: Int
+  private let largeBytes: Int
   private nonisolated(unsafe) let slots: UnsafeMutableRawPointer
   private nonisolated(unsafe) let segments: UnsafeMutableRawPointer
+  private nonisolated(unsafe) let arena: UnsafeMutableRawPointer
+  private nonisolated(unsafe) let largeArena: UnsafeMutableRawPointer
 
   /// A word of the header.
   @inline(__always)
@@ -85,12 +112,10 @@ package final class Ring: Sendable {
   @inline(__always)
   func bytes(ofSegment index: Int) -> (base: UnsafeMutableRawPointer, count: Int)? {
     if index < 0 { return nil }
-    if index < shape.smallCount {
-      return (memory.base + shape.arenaOffset + index * RingShape.smallBytes, RingShape.smallBytes)
-    }
-    let large = index - shape.smallCount
-    if large >= shape.largeCount { return nil }
-    return (memory.base + shape.largeOffset + large * shape.largeBytes, shape.largeBytes)
+    if index < smallCount { return (arena + index * RingShape.smallBytes, RingShape.smallBytes) }
+    let large = index - smallCount
+    if large >= largeCount { return nil }
+    return (largeArena + large * largeBytes, largeBytes)
   }
 
   // MARK: The runner's side
@@ -118,11 +143,25 @@ package final class Ring: Sendable {
   }
 }
 
+/// Where a ring's counters begin. Anything but zero is for tests, which cannot wait until they overflow.
+package struct RingStart: Sendable, Equatable {
+  /// The lap of every slot, counted in 64 bits; a slot's word keeps 40 of them.
+  package var lap: UInt64 = 0
+  /// The generation of every segment: 28 bits.
+  package var generation: UInt32 = 0
+  /// What every sleeping place holds; the kernel compares 32 bits.
+  package var ticket: UInt32 = 0
+
+  package static let zero = RingStart()
+  /// Everything overflows within a few laps.
+  package static let justBelowOverflow = RingStart(lap: (1 << 40) - 3, generation: (1 << 28) - 3, ticket: UInt32.max - 3)
+}
+
 /// The 64 bytes of a slot. The owner named in the word may write the fields; others read them after an acquire of the
 /// word that says ready, leased or settling.
 ///
 ///     0 word | 8 sequence | 16 segment, offset | 24 generation, length | 32 id | 48 aux | 56 published
-struct SlotFields {
+struct SlotFields: BitwiseCopyable {
   let base: UnsafeMutableRawPointer
 
   @inline(__always) var word: SharedWord { SharedWord(base) }
@@ -146,7 +185,7 @@ struct SlotFields {
 ///
 /// The mark is deaths + 1 while the plugin works on the message. Recovery counts a death only when the mark says so, and
 /// counting it makes the mark stale, so an interrupted recovery cannot count twice and nobody has to clear it.
-struct SlotAux {
+struct SlotAux: BitwiseCopyable {
   var errors: UInt64
   var mark: UInt64
   var skip: UInt64

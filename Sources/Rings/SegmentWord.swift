@@ -13,7 +13,7 @@
 /// While a segment is open its count starts at `bias`, and every acknowledged payload takes one off, so that an
 /// acknowledgement may come before its producer has counted the payload. A count may be too high after a death (the
 /// segment then waits for the sweep), never too low: acknowledgements name the generation.
-struct SegmentWord {
+struct SegmentWord: BitwiseCopyable {
   enum State: UInt64 { case free, open, sealed, orphan }
 
   static let bias: UInt64 = 1 << 19

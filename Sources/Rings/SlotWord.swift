@@ -15,8 +15,10 @@
 ///     leased      -> settling          its owner is about to commit                             compare and swap
 ///     settling    -> free(k+1)         acknowledged                                             compare and swap
 ///
-/// 40 bits of lap last 34 years at 1,000 laps a second. Deaths stop counting at 254.
-package struct SlotWord: Equatable, Sendable {
+/// 40 bits of lap last 34 years at 1,000 laps a second, but two weeks at the million laps of a ring of one slot. So laps are
+/// never compared as numbers: `laps(from:)` says how far a word is from a lap that is counted in 64 bits, the short way round.
+/// Deaths stop counting at 254.
+package struct SlotWord: Equatable, Sendable, BitwiseCopyable {
   package enum State: UInt64, Sendable { case free, writing, ready, leased, settling }
 
   package let raw: UInt64
@@ -29,7 +31,13 @@ package struct SlotWord: Equatable, Sendable {
     raw = lap << 24 | state.rawValue << 20 | UInt64(owner & 0xfff) << 8 | min(deaths, 254)
   }
 
+  /// The lower 40 bits of the lap.
   @inline(__always) var lap: UInt64 { raw >> 24 }
+
+  /// How many laps this word is ahead of the given one; negative behind it.
+  @inline(__always)
+  func laps(from lap: UInt64) -> Int64 { Int64(bitPattern: raw &- lap << 24) >> 24 }
+
   @inline(__always) var stateBits: UInt64 { raw >> 20 & 0xf }
   @inline(__always) var owner: WorkerNumber { WorkerNumber(truncatingIfNeeded: raw >> 8 & 0xfff) }
   @inline(__always) var deaths: UInt64 { raw & 0xff }

@@ -1,6 +1,7 @@
 import Platform
 
-/// What a worker counts for people: exact enough, not part of any commit. The runner reads it at any time.
+/// What a worker counts for people: exact enough, not part of any commit. The runner reads it at any time; only the worker
+/// writes it, and recovery once the worker is gone.
 extension CommitCell {
   package enum Wait: UInt64, Sendable { case none, input, room }
 
@@ -9,14 +10,14 @@ extension CommitCell {
   /// Goes up when a call of the plugin begins and when it ends: odd while one runs. A value that stays odd and the same
   /// for longer than the stage's `timeout` is a message that takes too long.
   package var calls: UInt64 { statistic(0).relaxed }
-  package func callChanged() { statistic(0).set(statistic(0).relaxed &+ 1) }
+  package func callChanged() { statistic(0).advance() }
 
   package var retries: UInt64 { statistic(1).relaxed }
-  package func countRetry() { _ = statistic(1).add(1) }
+  package func countRetry() { statistic(1).advance() }
 
   /// How often the plugin failed on a message.
   package var errors: UInt64 { statistic(2).relaxed }
-  package func countError() { _ = statistic(2).add(1) }
+  package func countError() { statistic(2).advance() }
 
   /// Nanoseconds spent waiting so far, a wait in progress included.
   package func waited(_ kind: Wait, at now: UInt64) -> UInt64 {
@@ -39,7 +40,7 @@ extension CommitCell {
     let since = statistic(5).relaxed
     guard since != 0 else { return }
     statistic(5).set(0)
-    if now > since { _ = statistic(statistic(6).relaxed == Wait.input.rawValue ? 3 : 4).add(now - since) }
+    if now > since { statistic(statistic(6).relaxed == Wait.input.rawValue ? 3 : 4).advance(by: now - since) }
   }
 
   /// When the stage's plugin was open for the first time (`Clock.now`), 0 before.
@@ -51,9 +52,10 @@ extension CommitCell {
   // MARK: Latencies
 
   /// Nanoseconds from publication to commit. Four buckets for each power of two: a value is known to within a quarter.
+  @inline(__always)
   package func recordLatency(_ nanoseconds: UInt64, count: UInt64 = 1) {
-    _ = SharedWord(base + 1024 + Self.bucket(nanoseconds) * 8).add(count)
-    statistic(8).raise(to: nanoseconds)
+    SharedWord(base + 1024 + Self.bucket(nanoseconds) * 8).advance(by: count)
+    if statistic(8).relaxed < nanoseconds { statistic(8).set(nanoseconds) }
   }
 
   package var longestLatency: UInt64 { statistic(8).relaxed }

@@ -40,26 +40,23 @@ enum DeliveryLoop {
   /// Begins as many deliveries as may be under way. A message that a worker died with goes alone.
   private static func fill<S: DeliverySink>(_ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker) throws {
     while underWay.count < underWay.most {
-      var leases: [Lease] = []
+      let lease: Lease
       if let waiting = underWay.next {
         guard underWay.isEmpty else { return }
         underWay.next = nil
-        leases = [waiting]
-      } else if underWay.isExclusive {
-        return
-      } else if try worker.handoff.claim(atMost: 1, into: &leases) == 0 {
-        return
+        lease = waiting
+      } else {
+        guard !underWay.isExclusive, let claimed = try worker.handoff.claim() else { return }
+        lease = claimed
       }
-      for lease in leases {
-        if worker.policy.isPoison(lease.deaths) {
-          worker.handoff.begin(lease)
-          try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
-        } else if lease.isAlone, !underWay.isEmpty {
-          underWay.next = lease
-          return
-        } else {
-          try begin(lease, &underWay, &sink, worker)
-        }
+      if worker.policy.isPoison(lease.deaths) {
+        worker.handoff.begin(lease)
+        try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
+      } else if lease.isAlone, !underWay.isEmpty {
+        underWay.next = lease
+        return
+      } else {
+        try begin(lease, &underWay, &sink, worker)
       }
     }
   }

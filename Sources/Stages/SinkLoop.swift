@@ -11,7 +11,6 @@ enum SinkLoop {
     try sink.resume(atLength: worker.cell.hasCommitted ? record.committedLength : nil)
     worker.ready()
     var pace = BatchPace(most: min(1024, worker.mostClaimed))
-    var leases: [Lease] = []
 
     func handOver(isFull: Bool) throws {
       try handoff.commit(committedLength: try sink.flush())
@@ -23,8 +22,7 @@ enum SinkLoop {
     try handoff.commit(committedLength: try sink.flush())
 
     while true {
-      leases.removeAll(keepingCapacity: true)
-      if try handoff.claim(atMost: 1, into: &leases) == 0 {
+      guard let lease = try handoff.claim() else {
         if handoff.pendingCalls > 0 {
           try handOver(isFull: false)
         } else if try handoff.waitForInput() == .closed {
@@ -32,17 +30,15 @@ enum SinkLoop {
         }
         continue
       }
-      for lease in leases {
-        if lease.isAlone, handoff.pendingCalls > 0 { try handOver(isFull: false) }
-        do {
-          try take(lease, &sink, worker)
-        } catch let end as MessageGivenUp {
-          // What was taken before it is in the sink's buffer and belongs where it was going.
-          try handOver(isFull: false)
-          throw end
-        }
+      if lease.isAlone, handoff.pendingCalls > 0 { try handOver(isFull: false) }
+      do {
+        try take(lease, &sink, worker)
+      } catch let end as MessageGivenUp {
+        // What was taken before it is in the sink's buffer and belongs where it was going.
+        try handOver(isFull: false)
+        throw end
       }
-      if pace.callEnded() || leases.contains(where: \.isAlone) { try handOver(isFull: true) }
+      if pace.callEnded() || lease.isAlone { try handOver(isFull: true) }
     }
     try sink.close()
   }

@@ -8,7 +8,7 @@ final class StageOutput: Emitter {
   init(_ handoff: Handoff) { self.handoff = handoff }
 
   func emit(_ payload: UnsafeRawBufferPointer) throws {
-    do { try handoff.emit(payload, id: nil) } catch let error as RingError { throw error.asMessageFailure }
+    do { try handoff.emit(payload) } catch let error as RingError { throw error.asMessageFailure }
   }
 
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
@@ -16,7 +16,7 @@ final class StageOutput: Emitter {
   }
 
   func emitReserved(_ length: Int) throws {
-    do { try handoff.emitReserved(length: length, id: nil) } catch let error as RingError { throw error.asMessageFailure }
+    do { try handoff.emitReserved(length: length) } catch let error as RingError { throw error.asMessageFailure }
   }
 }
 

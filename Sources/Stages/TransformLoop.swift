@@ -11,11 +11,9 @@ enum TransformLoop {
     worker.ready()
     let out = StageOutput(handoff)
     var pace = BatchPace(most: min(256, worker.mostClaimed))
-    var leases: [Lease] = []
 
     while true {
-      leases.removeAll(keepingCapacity: true)
-      if try handoff.claim(atMost: 1, into: &leases) == 0 {
+      guard let lease = try handoff.claim() else {
         if handoff.pendingCalls > 0 {
           try handoff.commit()
           pace.handedOver(isFull: false)
@@ -24,12 +22,10 @@ enum TransformLoop {
         }
         continue
       }
-      for lease in leases {
-        // What may kill the worker must not take finished work with it.
-        if lease.isAlone { try handoff.commit() }
-        try process(lease, &transform, out, worker)
-      }
-      if pace.callEnded() || handoff.isHeavy || leases.contains(where: \.isAlone) {
+      // What may kill the worker must not take finished work with it.
+      if lease.isAlone { try handoff.commit() }
+      try process(lease, &transform, out, worker)
+      if pace.callEnded() || handoff.isHeavy || lease.isAlone {
         try handoff.commit()
         pace.handedOver(isFull: true)
       }

@@ -16,6 +16,7 @@ extension RingsTests {
     var batch = 1
     var readers = 1
     var payload = 24
+    var start = RingStart.zero
     var testDescription: String { name }
   }
 
@@ -26,6 +27,7 @@ extension RingsTests {
     Shape(name: "two outputs a call", capacity: 4, emit: 2),
     Shape(name: "two readers", capacity: 3, readers: 2),
     Shape(name: "large messages", capacity: 2, payload: 20_000),
+    Shape(name: "counters that overflow", capacity: 2, batch: 2, readers: 2, start: .justBelowOverflow),
     Shape(name: "everything", capacity: 5, emit: 2, batch: 2, readers: 2, payload: 17_000),
   ]
 
@@ -56,7 +58,7 @@ private final class Line {
     self.shape = shape
     func ring(_ producers: Int) throws -> Ring {
       let ringShape = try #require(RingShape(capacity: shape.capacity, messageBytes: 32_768, producers: producers, consumers: 1))
-      return try Ring.create(ringShape, name: "test")
+      return try Ring.create(ringShape, name: "test", start: shape.start)
     }
     input = try ring(1)
     outputs = try (0..<shape.readers).map { _ in try ring(1) }

@@ -35,3 +35,5 @@ static inline void linux_pause(void) {                /* the spin-loop hint of t
   __asm__ __volatile__("yield");
 #endif
 }
+
+static inline void linux_prefetch_for_writing(const void *address) { __builtin_prefetch(address, 1, 3); }

@@ -1,0 +1,62 @@
+/// A growing array of plain values for the hot path: no reference counts, no copies on write, no shared storage. Whoever holds
+/// it frees it.
+struct PlainBuffer<Element: BitwiseCopyable> {
+  private var base: UnsafeMutablePointer<Element>
+  private var capacity: Int
+  private(set) var count = 0
+
+  init(capacity: Int = 64) {
+    self.capacity = max(1, capacity)
+    base = .allocate(capacity: self.capacity)
+  }
+
+  func deallocate() { base.deallocate() }
+
+  @inline(__always) var isEmpty: Bool { count == 0 }
+  @inline(__always) var last: Element? { count == 0 ? nil : base[count - 1] }
+
+  @inline(__always)
+  subscript(index: Int) -> Element {
+    get {
+      precondition(index >= 0 && index < count)
+      return base[index]
+    }
+    nonmutating _modify {
+      precondition(index >= 0 && index < count)
+      yield &base[index]
+    }
+  }
+
+  @inline(__always)
+  mutating func append(_ element: Element) {
+    if count == capacity { grow() }
+    base[count] = element
+    count += 1
+  }
+
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
+    larger.update(from: base, count: count)
+    base.deallocate()
+    base = larger
+    capacity *= 2
+  }
+
+  /// Forgets the first `n` elements.
+  @inline(__always)
+  mutating func removeFirst(_ n: Int) {
+    precondition(n >= 0 && n <= count)
+    if n < count { base.update(from: base + n, count: count - n) }
+    count -= n
+  }
+
+  /// Forgets all but the first `n` elements.
+  @inline(__always)
+  mutating func truncate(to n: Int) { count = max(0, min(count, n)) }
+
+  mutating func remove(at index: Int) {
+    precondition(index >= 0 && index < count)
+    (base + index).update(from: base + index + 1, count: count - index - 1)
+    count -= 1
+  }
+}
