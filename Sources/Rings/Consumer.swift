@@ -30,21 +30,23 @@ package struct Lease: BitwiseCopyable {
 }
 
 /// A worker's reading end of a ring.
-final class Consumer {
+struct Consumer {
   let ring: Ring
+  private let view: RingView
   let lane: Int
   private let owner: WorkerNumber
-  // Unchecked exclusivity: one thread uses a consumer, and no access lasts longer than its expression.
   /// Where it stands: the lap, counted in 64 bits, and the slot.
-  @exclusivity(unchecked) private var lap: UInt64 = 0
-  @exclusivity(unchecked) private var index = 0
-  @exclusivity(unchecked) private(set) var epoch: UInt64 = 0
+  private var lap: UInt64 = 0
+  private var index = 0
+  private(set) var epoch: UInt64 = 0
   /// Messages that were put back, in the order of their sequence, as far as the last look found them.
-  @exclusivity(unchecked) private var redelivered: [(sequence: UInt64, slot: Int)] = []
-  @exclusivity(unchecked) private var spin = SpinBudget()
+  private var redelivered: [(sequence: UInt64, slot: Int)] = []
+  private var spin = SpinBudget()
+  private var patience = Patience()
 
   init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
     self.ring = ring
+    view = ring.view
     self.lane = lane
     self.owner = owner
     catchUp()
@@ -52,16 +54,16 @@ final class Consumer {
 
   /// Claims the next message: those that were put back first, then from the head on.
   @inline(__always)
-  func claim() throws -> Lease? {
-    if ring.word(Ring.Offset.epoch).acquired != epoch || !redelivered.isEmpty, let lease = try claimRedelivered() { return lease }
+  mutating func claim() throws -> Lease? {
+    if view.word(Ring.Offset.epoch).acquired != epoch || !redelivered.isEmpty, let lease = try claimRedelivered() { return lease }
     while let found = nextReady() {
-      let fields = ring.slot(index)
+      let fields = view.slot(index)
       let i = index
       if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
       try Failpoint.claimed.hit()
       step()
       // The slots further on are another core's: they come while this message is worked on.
-      Processor.prefetchForWriting(ring.slot(ahead(4)).base)
+      Processor.prefetchForWriting(view.slot(ahead(4)).base)
       // A slot that was full a lap behind can be moved along now.
       if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
       return try lease(i, deaths: found.deaths)
@@ -70,38 +72,35 @@ final class Consumer {
   }
 
   /// Whether `claim` would find something, as far as one look can tell.
-  func hasMessage() -> Bool {
-    if ring.word(Ring.Offset.epoch).acquired != epoch { return true }
+  mutating func hasMessage() -> Bool {
+    if view.word(Ring.Offset.epoch).acquired != epoch { return true }
     return nextReady() != nil
   }
 
   /// Whether any slot is ready, wherever it stands: what a reader asks before it leaves.
-  func hasAnyMessage() -> Bool { (0..<ring.shape.capacity).contains { ring.slot($0).state.isIn(.ready) } }
+  func hasAnyMessage() -> Bool { (0..<view.count).contains { view.slot($0).state.isIn(.ready) } }
 
   /// For a reader that only watches.
-  var canGoOn: Bool { hasMessage() || ring.isClosed }
+  var canGoOn: Bool { mutating get { hasMessage() || ring.isClosed } }
 
-  func ignoreRedelivery(upTo epoch: UInt64) { self.epoch = epoch }
-
-  @inline(__always)
-  private var position: UInt64 { lap &* ring.capacity &+ UInt64(index) }
+  mutating func ignoreRedelivery(upTo epoch: UInt64) { self.epoch = epoch }
 
   @inline(__always)
-  private func step() {
-    index += 1
-    if index == ring.shape.capacity { (lap, index) = (lap &+ 1, 0) }
-  }
+  private var position: UInt64 { lap &* view.capacity &+ UInt64(index) }
 
   @inline(__always)
-  private func ahead(_ n: Int) -> Int { index + n < ring.shape.capacity ? index + n : index }
+  private mutating func step() { view.step(&lap, &index) }
+
+  @inline(__always)
+  private func ahead(_ n: Int) -> Int { index + n < view.count ? index + n : index }
 
   /// Walks to the next ready slot; nil when the line ends before one.
   @inline(__always)
-  private func nextReady() -> SlotWord? {
+  private mutating func nextReady() -> SlotWord? {
     var mayCatchUp = true
     // A line that never ends is damaged; whoever asks again goes on where this look has ended.
-    for _ in 0..<(8 * ring.shape.capacity + 4096) {
-      let found = ring.slot(index).state
+    for _ in 0..<(8 * view.count + 4096) {
+      let found = view.slot(index).state
       let laps = found.laps(from: lap)
       if laps == 0, found.isIn(.ready) { return found }
       // What is ahead of us, or behind, may be so because others have seen more of the line.
@@ -117,25 +116,25 @@ final class Consumer {
 
   /// Goes to the head, if it is further on.
   @discardableResult
-  private func catchUp() -> Bool {
-    let head = ring.word(Ring.Offset.head).relaxed
+  private mutating func catchUp() -> Bool {
+    let head = view.word(Ring.Offset.head).relaxed
     if head <= position { return false }
-    (lap, index) = (head / ring.capacity, Int(head % ring.capacity))
+    (lap, index) = view.place(head)
     return true
   }
 
   /// After recovery: all slots are looked at, and what was claimed before comes first, oldest first. The epoch counts as
   /// seen only after a look that found nothing.
   @inline(never)
-  private func claimRedelivered() throws -> Lease? {
+  private mutating func claimRedelivered() throws -> Lease? {
     while true {
-      let now = ring.word(Ring.Offset.epoch).acquired
+      let now = view.word(Ring.Offset.epoch).acquired
       if now == epoch, redelivered.isEmpty { return nil }
       if redelivered.isEmpty {
         raiseHead()
-        let head = ring.word(Ring.Offset.head).relaxed
-        for i in 0..<ring.shape.capacity where ring.slot(i).state.isIn(.ready) {
-          let sequence = ring.slot(i).sequence.relaxed
+        let head = view.word(Ring.Offset.head).relaxed
+        for i in 0..<view.count where view.slot(i).state.isIn(.ready) {
+          let sequence = view.slot(i).sequence.relaxed
           if sequence < head { redelivered.append((sequence, i)) }
         }
         redelivered.sort { $0.sequence > $1.sequence }
@@ -145,7 +144,7 @@ final class Consumer {
         }
       }
       while let next = redelivered.popLast() {
-        let fields = ring.slot(next.slot)
+        let fields = view.slot(next.slot)
         let found = fields.state
         guard found.isIn(.ready), fields.sequence.relaxed == next.sequence else { continue }
         if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
@@ -159,13 +158,13 @@ final class Consumer {
 
   @inline(__always)
   private func lease(_ i: Int, deaths: UInt64) throws -> Lease {
-    let fields = ring.slot(i)
+    let fields = view.slot(i)
     let place = fields.place.relaxed
     let extent = fields.extent.relaxed
     let segment = Int(place >> 32)
     let offset = Int(place & 0xffff_ffff)
     let length = Int(extent & 0xffff_ffff)
-    guard let bytes = ring.bytes(ofSegment: segment), offset <= bytes.count, length <= bytes.count - offset else {
+    guard let bytes = view.bytes(ofSegment: segment), offset <= bytes.count, length <= bytes.count - offset else {
       throw RingCorruption("slot \(i) points outside its ring")
     }
     let aux = SlotAux(raw: fields.aux.relaxed)
@@ -181,14 +180,14 @@ final class Consumer {
 
   @inline(__always)
   func mark(_ lease: Lease, inHand: Bool) {
-    let aux = ring.slot(lease.slot).aux
+    let aux = view.slot(lease.slot).aux
     var value = SlotAux(raw: aux.relaxed)
     value.mark = inHand ? UInt64(lease.deaths + 1) : 0
     aux.set(value.raw)
   }
 
   func countError(_ lease: Lease) -> Int {
-    let aux = ring.slot(lease.slot).aux
+    let aux = view.slot(lease.slot).aux
     var value = SlotAux(raw: aux.relaxed)
     value.errors = min(255, value.errors + 1)
     aux.set(value.raw)
@@ -200,7 +199,7 @@ final class Consumer {
   /// leased -> settling: its owner is about to commit.
   @inline(__always)
   func settle(_ place: Lease.Place) throws {
-    let word = ring.slot(Int(place.slot)).word
+    let word = view.slot(Int(place.slot)).word
     var found = SlotWord(raw: word.acquired)
     while true {
       guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to settle") }
@@ -214,7 +213,7 @@ final class Consumer {
   /// settling -> free in the next lap.
   @inline(__always)
   func free(_ place: Lease.Place) throws {
-    let word = ring.slot(Int(place.slot)).word
+    let word = view.slot(Int(place.slot)).word
     var found = SlotWord(raw: word.acquired)
     while true {
       guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to free") }
@@ -226,7 +225,7 @@ final class Consumer {
 
   /// After the slots are free: gives the payloads' memory back and wakes the writers.
   func freed(_ run: ReleaseRun) throws {
-    run.flush(to: ring)
+    run.flush(to: view)
     raiseHead()
     SharedWord.fence()  // pairs with the fence in park
     if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
@@ -235,7 +234,7 @@ final class Consumer {
   /// The head tells others how far the line was claimed. It is raised with each hand-over, not with each claim: its line would
   /// travel between the readers for every message.
   @inline(__always)
-  private func raiseHead() { ring.word(Ring.Offset.head).raise(to: position) }
+  private func raiseHead() { view.word(Ring.Offset.head).raise(to: position) }
 
   private func wakeProducersIfRoomy() throws {
     raiseHead()
@@ -245,21 +244,23 @@ final class Consumer {
   // MARK: Waiting
 
   /// Waits until there may be a message, or the ring is closed.
-  func wait() throws {
+  mutating func wait() throws {
     raiseHead()
-    let isReady = { [self] in hasMessage() || ring.isClosed }
+    // Copies, since looking changes the place in the line.
+    var (spin, patience) = (spin, patience)
     let start = Clock.now
-    if !spin.spin(until: isReady) {
+    if !spin.spin(from: start, until: { canGoOn }) {
       SharedWord.fence()
       if ring.hasSleepers(.producers) { ring.wakeAll(.producers) }
-      try ring.park(.consumers, lane, unless: isReady)
+      try ring.park(.consumers, lane, for: &patience, unless: { canGoOn })
     }
     spin.learn(Clock.now &- start)
+    (self.spin, self.patience) = (spin, patience)
   }
 
   /// Work is left and somebody sleeps: one more is woken, so that a burst wakes as many as it needs.
   @inline(__always)
-  func passOn() throws {
+  mutating func passOn() throws {
     if ring.hasSleepers(.consumers), nextReady() != nil { try ring.wakeOne(.consumers) }
   }
 }
@@ -271,21 +272,21 @@ struct ReleaseRun: BitwiseCopyable {
   private var count: UInt64 = 0
 
   @inline(__always)
-  mutating func add(_ place: Lease.Place, _ ring: Ring) {
+  mutating func add(_ place: Lease.Place, _ view: RingView) {
     if place.segment == segment, place.generation == generation {
       count += 1
     } else {
-      flush(to: ring)
+      flush(to: view)
       (segment, generation, count) = (place.segment, place.generation, 1)
     }
   }
 
-  func flush(to ring: Ring) {
-    if count > 0 { ring.release(Int(segment), generation, count) }
+  func flush(to view: RingView) {
+    if count > 0 { view.release(Int(segment), generation, count) }
   }
 }
 
-extension Ring {
+extension RingView {
   /// Takes acknowledged payloads off a segment's count. An older generation means that the sweep has freed it already.
   func release(_ index: Int, _ generation: UInt32, _ count: UInt64) {
     let word = segment(index)

@@ -36,10 +36,13 @@ package final class Handoff {
 
   private let worker: WorkerNumber
   private let cell: CommitCell
-  private let input: Consumer?
-  private let outputs: [Producer]
+  // Behind pointers, for they are changed in place all the time.
+  private let input: UnsafeMutablePointer<Consumer>?
+  private let outputs: UnsafeMutableBufferPointer<Producer>
   private let stageHash: UInt64
   private let mostOutputs: Int
+  /// The largest payload that every reader takes.
+  private let mostBytes: Int
   private let promises: Promises
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
@@ -63,13 +66,28 @@ package final class Handoff {
     self.cell = cell
     self.stageHash = stageHash
     self.promises = promises
-    self.input = input.map { Consumer($0.ring, lane: $0.lane, owner: worker) }
-    self.outputs = outputs.map { Producer($0.ring, lane: $0.lane, owner: worker) }
+    self.input = input.map { given in
+      let place = UnsafeMutablePointer<Consumer>.allocate(capacity: 1)
+      place.initialize(to: Consumer(given.ring, lane: given.lane, owner: worker))
+      return place
+    }
+    self.outputs = .allocate(capacity: outputs.count)
+    for (i, given) in outputs.enumerated() {
+      self.outputs.initializeElement(at: i, to: Producer(given.ring, lane: given.lane, owner: worker))
+    }
     mostOutputs = outputs.map(\.ring.shape.capacity).min() ?? Int.max
+    mostBytes = outputs.map(\.ring.shape.messageBytes).min() ?? Int.max
     record = cell.record
   }
 
-  deinit { ended.deallocate() }
+  deinit {
+    ended.deallocate()
+    input?.deinitialize(count: 1)
+    input?.deallocate()
+    for i in outputs.indices { outputs[i].destroy() }
+    outputs.deinitialize()
+    outputs.deallocate()
+  }
 
   /// What a hand-over keeps. A run keeps all of it; a benchmark leaves something out to see what it costs.
   package struct Promises: OptionSet, Sendable {
@@ -99,8 +117,8 @@ package final class Handoff {
   /// Claims the next message; never waits.
   @inline(__always)
   package func claim() throws -> Lease? {
-    guard let input, let lease = try input.claim() else { return nil }
-    try input.passOn()
+    guard let input, let lease = try input.pointee.claim() else { return nil }
+    try input.pointee.passOn()
     return lease
   }
 
@@ -108,18 +126,23 @@ package final class Handoff {
   /// nothing: in this order, or a message that came in between would be left.
   package func waitForInput() throws -> InputState {
     guard let input else { return .closed }
+    // A wait that is about as short as a look at the clock is not worth counting.
+    for _ in 0..<64 {
+      if input.pointee.hasMessage() { return .ready }
+      Processor.pause()
+    }
     cell.beginWait(.input, at: Clock.now)
     defer { cell.endWait(at: Clock.now) }
     while true {
-      let isClosed = input.ring.isClosed
-      if input.hasMessage() { return .ready }
-      if isClosed { return input.hasAnyMessage() ? .ready : .closed }
-      try input.wait()
+      let isClosed = input.pointee.ring.isClosed
+      if input.pointee.hasMessage() { return .ready }
+      if isClosed { return input.pointee.hasAnyMessage() ? .ready : .closed }
+      try input.pointee.wait()
     }
   }
 
   /// Whether no fresh messages will come; one that a dead worker had may still come back.
-  package var isInputClosed: Bool { input?.ring.isClosed ?? true }
+  package var isInputClosed: Bool { input?.pointee.ring.isClosed ?? true }
 
   /// Counts what `body` takes as waiting for input: a source that waits for the outside, or a sink for an answer.
   package func waitingForInput<T>(_ body: () throws -> T) rethrows -> T {
@@ -129,9 +152,9 @@ package final class Handoff {
   }
 
   /// For a bell: whether the input has something or has ended, seen by another thread's own reader.
-  var inputRing: Ring? { input?.ring }
-  var inputLane: Int { input?.lane ?? 0 }
-  var inputEpoch: UInt64 { input?.epoch ?? 0 }
+  var inputRing: Ring? { input?.pointee.ring }
+  var inputLane: Int { input?.pointee.lane ?? 0 }
+  var inputEpoch: UInt64 { input?.pointee.epoch ?? 0 }
 
   // MARK: One call of the plugin
 
@@ -143,27 +166,25 @@ package final class Handoff {
     self.lease = lease
     skip = lease?.skip ?? 0
     if let lease, let input {
-      if promises.contains(.counts) { input.mark(lease, inHand: true) }
+      if promises.contains(.counts) { input.pointee.mark(lease, inHand: true) }
       if let part, part.slot == lease.slot { skip = max(skip, part.count) }
     }
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
-  package func markInHand(_ lease: Lease) { input?.mark(lease, inHand: true) }
+  package func markInHand(_ lease: Lease) { input?.pointee.mark(lease, inHand: true) }
 
   @inline(__always)
   package func emit(_ payload: UnsafeRawBufferPointer) throws {
-    for output in outputs where payload.count > output.ring.shape.messageBytes {
-      throw RingError.messageTooLarge(length: payload.count, limit: output.ring.shape.messageBytes)
-    }
+    if payload.count > mostBytes { throw RingError.messageTooLarge(length: payload.count, limit: mostBytes) }
     if ordinal < skip || outputs.isEmpty {
       ordinal += 1
       return
     }
     try makeRoomInCall()
     let id = nextID
-    for output in outputs { try output.append(payload, id) }
+    for i in outputs.indices { try outputs[i].append(payload, id) }
     ordinal += 1
   }
 
@@ -171,9 +192,7 @@ package final class Handoff {
   @inline(__always)
   package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     if outputs.isEmpty { return scratch(length) }
-    for output in outputs where length > output.ring.shape.messageBytes {
-      throw RingError.messageTooLarge(length: length, limit: output.ring.shape.messageBytes)
-    }
+    if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
     if ordinal < skip { return scratch(length) }
     try makeRoomInCall()
     return try outputs[0].reserve(length)
@@ -189,7 +208,7 @@ package final class Handoff {
     outputs[0].finish(length, id)
     if outputs.count > 1, let record = outputs[0].records.last {
       let payload = UnsafeRawBufferPointer(outputs[0].bytes(of: record))
-      for output in outputs.dropFirst() { try output.append(payload, id) }
+      for i in outputs.indices.dropFirst() { try outputs[i].append(payload, id) }
     }
     ordinal += 1
   }
@@ -202,7 +221,7 @@ package final class Handoff {
   /// Forgets what the open call has emitted.
   package func abandon() {
     let first = ended.last?.recordsEnd ?? 0
-    for output in outputs { try? output.forget(from: first) }
+    for i in outputs.indices { try? outputs[i].forget(from: first) }
     endCall()
   }
 
@@ -211,7 +230,7 @@ package final class Handoff {
   /// - Returns: how often it has by now, over all workers that tried
   package func recordError(_ lease: Lease) -> Int {
     cell.countError()
-    return input?.countError(lease) ?? 0
+    return input?.pointee.countError(lease) ?? 0
   }
 
   package func countError() { cell.countError() }
@@ -233,13 +252,13 @@ package final class Handoff {
       let first = ended.last?.recordsEnd ?? 0
       if first < records {
         let id = MessageID.source(stage: stageHash, position: position)
-        for output in outputs {
-          for i in first..<records { output.setID(i == first ? id : id.child(stage: stageHash, ordinal: UInt64(i - first)), at: i) }
+        for i in outputs.indices {
+          for r in first..<records { outputs[i].setID(r == first ? id : id.child(stage: stageHash, ordinal: UInt64(r - first)), at: r) }
         }
       }
     }
     if let lease {
-      if promises.contains(.counts) { input?.mark(lease, inHand: false) }
+      if promises.contains(.counts) { input?.pointee.mark(lease, inHand: false) }
       call.place = lease.place
       call.hasInput = true
       call.published = lease.published
@@ -260,7 +279,7 @@ package final class Handoff {
   /// Whether what has been collected should not grow: a large message, or more than two segments of small ones.
   @inline(__always)
   package var isHeavy: Bool {
-    for output in outputs where output.holdsMuch { return true }
+    for i in outputs.indices where outputs[i].holdsMuch { return true }
     return false
   }
 
@@ -281,15 +300,15 @@ package final class Handoff {
   package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
     while !ended.isEmpty {
       var fits = ended.count
-      for output in outputs { fits = min(fits, try take(ended.last?.recordsEnd ?? 0, output)) }
+      for i in outputs.indices { fits = min(fits, try take(ended.last?.recordsEnd ?? 0, i)) }
       if fits == 0 {
-        for output in outputs { try output.void(from: 0) }
+        for i in outputs.indices { try outputs[i].void(from: 0) }
         // At most so many as the ring holds: what is more went on in parts before the call ended.
         try waitForRoom(ended[0].recordsEnd)
         continue
       }
       let records = ended[fits - 1].recordsEnd
-      if fits < ended.count { for output in outputs { try output.void(from: records) } }
+      if fits < ended.count { for i in outputs.indices { try outputs[i].void(from: records) } }
       let isAll = fits == ended.count
       try handOver(fits, records, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
@@ -309,8 +328,8 @@ package final class Handoff {
   }
 
   /// Takes slots for the records of as many calls as fit.
-  private func take(_ records: Int, _ output: Producer) throws -> Int {
-    let got = try output.takeSlots(records)
+  private func take(_ records: Int, _ output: Int) throws -> Int {
+    let got = try outputs[output].takeSlots(records)
     if got == records { return ended.count }
     return (0..<ended.count).first { ended[$0].recordsEnd > got } ?? ended.count
   }
@@ -319,21 +338,22 @@ package final class Handoff {
     let now = Clock.now
     cell.beginWait(.room, at: now)
     defer { cell.endWait(at: Clock.now) }
-    for output in outputs { try output.spillSurplus() }
+    for i in outputs.indices { try outputs[i].spillSurplus() }
     try giveWay()
     let wanted = max(1, min(count, mostOutputs))
     // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
     let blocked =
-      outputs.first { $0.ring.isCrowded || !$0.ring.hasRoom(wanted) }
-      ?? outputs.first { !$0.records.isEmpty && $0.records[0].spilled != nil || $0.turn != 0 && !$0.hasTurn }
-    try blocked?.waitForRoom(count, holdsTurn: outputs.contains(where: \.hasTurn))
+      outputs.indices.first { outputs[$0].ring.isCrowded || !outputs[$0].ring.hasRoom(wanted) }
+      ?? outputs.indices.first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
+    let holdsTurn = outputs.indices.contains { outputs[$0].hasTurn }
+    if let blocked { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) }
   }
 
   /// Two workers with several readers could each have their turn in a ring that the other needs: the lower number keeps its own.
   private func giveWay() throws {
     if outputs.count < 2 { return }
-    for output in outputs where output.turn != 0 && output.turn < UInt64(worker) {
-      for output in outputs { output.endTurn() }
+    for i in outputs.indices where outputs[i].turn != 0 && outputs[i].turn < UInt64(worker) {
+      for i in outputs.indices { outputs[i].endTurn() }
       return
     }
   }
@@ -345,7 +365,7 @@ package final class Handoff {
     for i in 0..<calls {
       let call = ended[i]
       if call.hasInput, let input {
-        try input.settle(call.place)
+        try input.pointee.settle(call.place)
         record.received &+= 1
         if let part, part.slot == Int(call.place.slot) { self.part = nil }
       }
@@ -357,14 +377,14 @@ package final class Handoff {
     note(ended: isLast, committedLength: committedLength)
     if isOnce { try cell.commit(record) }
     let now = Clock.now
-    for output in outputs { try output.publish(records, at: now) }
-    if let input { for i in 0..<calls where ended[i].hasInput { try input.free(ended[i].place) } }
+    for i in outputs.indices { try outputs[i].publish(records, at: now) }
+    if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }
     if isOnce { try cell.clearBusy() }
-    for output in outputs { try output.published(records) }
+    for i in outputs.indices { try outputs[i].published(records) }
     if let input {
       var run = ReleaseRun()
-      for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.ring) }
-      try input.freed(run)
+      for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.pointee.ring.view) }
+      try input.pointee.freed(run)
       if promises.contains(.counts) { countLatencies(calls, now) }
     }
     ended.removeFirst(calls)
@@ -399,22 +419,22 @@ package final class Handoff {
     let records = outputs[0].records.count
     while true {
       var got = records
-      for output in outputs { got = min(got, try output.takeSlots(records)) }
+      for i in outputs.indices { got = min(got, try outputs[i].takeSlots(records)) }
       if got == 0 {
-        for output in outputs { try output.void(from: 0) }
+        for i in outputs.indices { try outputs[i].void(from: 0) }
         try waitForRoom(1)
         continue
       }
-      for output in outputs { try output.void(from: got) }
+      for i in outputs.indices { try outputs[i].void(from: got) }
       let gone = (part?.slot == lease.slot ? part?.count ?? 0 : lease.skip) &+ UInt64(got)
       record.emitted &+= UInt64(got)
       record.partSlot = lease.slot
       record.partCount = gone
       try cell.commit(record)
       let now = Clock.now
-      for output in outputs { try output.publish(got, at: now) }
+      for i in outputs.indices { try outputs[i].publish(got, at: now) }
       try cell.clearBusy()
-      for output in outputs { try output.published(got) }
+      for i in outputs.indices { try outputs[i].published(got) }
       part = (lease.slot, gone)
       return
     }
@@ -422,6 +442,6 @@ package final class Handoff {
 
   /// Gives back the memory that is held open, at the end of a worker's life.
   package func close() throws {
-    for output in outputs { try output.close() }
+    for i in outputs.indices { try outputs[i].close() }
   }
 }

@@ -37,7 +37,7 @@ package final class InputBell: Sendable {
   package func clear() { event.clear() }
 
   private func watch() {
-    let reader = Consumer(ring, lane: lane, owner: 0)
+    var reader = Consumer(ring, lane: lane, owner: 0)
     while true {
       _ = Descriptors.wait([.readable(armed.descriptor)], until: nil)
       armed.clear()

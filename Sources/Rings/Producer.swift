@@ -4,7 +4,7 @@ import Platform
 /// so nobody waits while a large message is being written.
 ///
 /// Records line up until `takeSlots`, `publish` and `published` move them on. Nothing here waits but `waitForRoom`.
-final class Producer {
+struct Producer {
   /// A payload that waits for its hand-over.
   struct Record: BitwiseCopyable {
     /// The segment it lies in, or -1 while it lies in `spilled`.
@@ -35,25 +35,27 @@ final class Producer {
   }
 
   let ring: Ring
+  private let view: RingView
   let lane: Int
   private let owner: WorkerNumber
-  // Unchecked exclusivity: one thread uses a producer, and no access lasts longer than its expression.
-  @exclusivity(unchecked) private(set) var records = PlainBuffer<Record>(capacity: 256)
+  private(set) var records = PlainBuffer<Record>(capacity: 256)
   /// How many of the records have slots: the first ones.
-  @exclusivity(unchecked) private var taken = 0
+  private var taken = 0
   /// The last one is being filled.
-  @exclusivity(unchecked) private var small = PlainBuffer<Held>(capacity: 8)
-  @exclusivity(unchecked) private var large = PlainBuffer<Held>(capacity: 8)
+  private var small = PlainBuffer<Held>(capacity: 8)
+  private var large = PlainBuffer<Held>(capacity: 8)
   /// Where the next slot is looked for: the lap, counted in 64 bits, and the slot.
-  @exclusivity(unchecked) private var lap: UInt64 = 0
-  @exclusivity(unchecked) private var index = 0
-  @exclusivity(unchecked) private var rotation: (small: Int, large: Int)
-  @exclusivity(unchecked) private var spin = SpinBudget()
-  @exclusivity(unchecked) private var failedRounds = 0
-  @exclusivity(unchecked) private var reserved: Record?
+  private var lap: UInt64 = 0
+  private var index = 0
+  private var rotation: (small: Int, large: Int)
+  private var spin = SpinBudget()
+  private var patience = Patience()
+  private var failedRounds = 0
+  private var reserved: Record?
 
   init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
     self.ring = ring
+    view = ring.view
     self.lane = lane
     self.owner = owner
     // Producers begin in different places, so that they seldom meet.
@@ -61,7 +63,8 @@ final class Producer {
     catchUp()
   }
 
-  deinit {
+  /// Frees its private memory.
+  mutating func destroy() {
     forgetReservation()
     for i in 0..<records.count { records[i].spilled?.deallocate() }
     records.deallocate()
@@ -73,8 +76,8 @@ final class Producer {
 
   /// Memory for a payload: in place when there is a segment, otherwise private.
   @inline(__always)
-  func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    let limit = ring.shape.messageBytes
+  mutating func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
+    let limit = view.messageBytes
     if length > limit { throw RingError.messageTooLarge(length: length, limit: limit) }
     if reserved != nil { forgetReservation() }
     let record = try place(length) ?? privateRecord(length)
@@ -88,14 +91,14 @@ final class Producer {
       spilled: .allocate(byteCount: max(1, length), alignment: 16))
   }
 
-  private func forgetReservation() {
+  private mutating func forgetReservation() {
     reserved?.spilled?.deallocate()
     reserved = nil
   }
 
   /// The reservation becomes a record of at most `length` bytes.
   @inline(__always)
-  func finish(_ length: Int, _ id: MessageID) {
+  mutating func finish(_ length: Int, _ id: MessageID) {
     guard var record = reserved else { return }
     reserved = nil
     record.length = UInt32(truncatingIfNeeded: max(0, min(length, record.count)))
@@ -106,7 +109,7 @@ final class Producer {
 
   /// The segment is filled up to the end of this record, which waits in it.
   @inline(__always)
-  private func noteWritten(_ record: Record) {
+  private mutating func noteWritten(_ record: Record) {
     let bump = Int(record.offset) + (record.count + 15) & ~15
     changeHeld(record.segment) { held in
       held.pending += 1
@@ -115,19 +118,19 @@ final class Producer {
   }
 
   @inline(__always)
-  func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID) throws {
+  mutating func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID) throws {
     let memory = try reserve(payload.count)
     if let from = payload.baseAddress, let to = memory.baseAddress { to.copyMemory(from: from, byteCount: payload.count) }
     finish(payload.count, id)
   }
 
   /// Names the record that was made last.
-  func setID(_ id: MessageID, at index: Int) { records[index].id = id }
+  mutating func setID(_ id: MessageID, at index: Int) { records[index].id = id }
 
   @inline(__always)
   func bytes(of record: Record) -> UnsafeMutableRawBufferPointer {
     if let spilled = record.spilled { return UnsafeMutableRawBufferPointer(start: spilled, count: record.count) }
-    guard let segment = ring.bytes(ofSegment: Int(record.segment)) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    guard let segment = view.bytes(ofSegment: Int(record.segment)) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
     return UnsafeMutableRawBufferPointer(start: segment.base + Int(record.offset), count: record.count)
   }
 
@@ -137,7 +140,7 @@ final class Producer {
 
   /// Space for `length` bytes in a segment of our own, or in a new one; nil when there is none.
   @inline(__always)
-  private func place(_ length: Int) throws -> Record? {
+  private mutating func place(_ length: Int) throws -> Record? {
     if length <= RingShape.smallPayload, let last = small.last, last.bump + length <= RingShape.smallBytes {
       return Record(
         segment: last.index, generation: last.generation, offset: UInt32(truncatingIfNeeded: last.bump), length: UInt32(truncatingIfNeeded: length))
@@ -146,7 +149,7 @@ final class Producer {
   }
 
   @inline(never)
-  private func placeInNew(_ length: Int) throws -> Record? {
+  private mutating func placeInNew(_ length: Int) throws -> Record? {
     try sealIdle()
     let isLarge = length > RingShape.smallPayload
     guard let held = try open(isLarge: isLarge) else { return nil }
@@ -156,24 +159,23 @@ final class Producer {
 
   /// Takes a free segment. Segments rotate inside a window: the memory that was freed last still bounces between two
   /// cores' caches, and memory outside the window has left the cache.
-  private func open(isLarge: Bool) throws -> Held? {
+  private mutating func open(isLarge: Bool) throws -> Held? {
     if let held = try findFree(isLarge: isLarge) { return held }
     // After a death the last segments of the dead wait for a sweep.
-    if ring.word(Ring.Offset.epoch).relaxed == 0 { return nil }
-    Recovery.sweep(ring)
+    if view.word(Ring.Offset.epoch).relaxed == 0 { return nil }
+    Recovery.sweep(view)
     return try findFree(isLarge: isLarge)
   }
 
-  private func findFree(isLarge: Bool) throws -> Held? {
-    let shape = ring.shape
-    let first = isLarge ? ring.smallCount : 0
-    let count = isLarge ? ring.largeCount : ring.smallCount
-    let size = isLarge ? shape.largeBytes : RingShape.smallBytes
+  private mutating func findFree(isLarge: Bool) throws -> Held? {
+    let first = isLarge ? view.smallCount : 0
+    let count = isLarge ? view.largeCount : view.smallCount
+    let size = isLarge ? view.largeBytes : RingShape.smallBytes
     let window = max(1, min(count, (4 << 20) / max(1, size)))
     let start = isLarge ? rotation.large : rotation.small
     for j in 0..<count {
       let k = j < window ? (start + j) % window : j
-      let word = ring.segment(first + k)
+      let word = view.segment(first + k)
       let found = SegmentWord(raw: word.acquired)
       guard found.isIn(.free) else { continue }
       let mine = SegmentWord(found.generation, .open, owner: owner, count: SegmentWord.bias)
@@ -186,10 +188,10 @@ final class Producer {
   }
 
   @inline(__always)
-  private func changeHeld(_ segment: Int32, _ change: (inout Held) -> Void) {
+  private mutating func changeHeld(_ segment: Int32, _ change: (inout Held) -> Void) {
     if segment < 0 { return }
     // Nearly always the last one.
-    if Int(segment) < ring.smallCount {
+    if Int(segment) < view.smallCount {
       for k in (0..<small.count).reversed() where small[k].index == segment { return change(&small[k]) }
     } else {
       for k in (0..<large.count).reversed() where large[k].index == segment { return change(&large[k]) }
@@ -201,17 +203,17 @@ final class Producer {
   /// Takes slots for the first `count` records that have none, in order.
   ///
   /// - Returns: how many of the first `count` have one now; fewer when the ring is full or a spilled record found no segment
-  func takeSlots(_ count: Int) throws -> Int {
+  mutating func takeSlots(_ count: Int) throws -> Int {
     if taken >= count { return count }
-    let turn = ring.word(Ring.Offset.starving).relaxed
+    let turn = view.word(Ring.Offset.starving).relaxed
     if turn != 0, turn != UInt64(owner) { return taken }
     catchUp()
     while taken < count {
       if records[taken].spilled != nil, try !placeSpilled(taken) { return taken }
       guard try takeSlot() else { return taken }
       let record = records[taken]
-      let fields = ring.slot(record.slot)
-      fields.sequence.set(record.lap &* ring.capacity &+ UInt64(record.slot))
+      let fields = view.slot(record.slot)
+      fields.sequence.set(record.lap &* view.capacity &+ UInt64(record.slot))
       fields.place.set(UInt64(UInt32(bitPattern: record.segment)) << 32 | UInt64(record.offset))
       fields.extent.set(UInt64(record.generation) << 32 | UInt64(record.length))
       fields.idHigh.set(record.id.high)
@@ -224,13 +226,13 @@ final class Producer {
   }
 
   /// Goes to the tail, if it is further on.
-  private func catchUp() {
-    let tail = ring.word(Ring.Offset.tail).relaxed
-    if tail > lap &* ring.capacity &+ UInt64(index) { (lap, index) = (tail / ring.capacity, Int(tail % ring.capacity)) }
+  private mutating func catchUp() {
+    let tail = view.word(Ring.Offset.tail).relaxed
+    if tail > lap &* view.capacity &+ UInt64(index) { (lap, index) = view.place(tail) }
   }
 
   /// Moves a payload from private memory into a segment.
-  private func placeSpilled(_ i: Int) throws -> Bool {
+  private mutating func placeSpilled(_ i: Int) throws -> Bool {
     let old = records[i]
     guard let spilled = old.spilled, var placed = try place(old.count) else { return false }
     placed.id = old.id
@@ -244,13 +246,13 @@ final class Producer {
   /// One slot of the line, from the tail on, for the next record: free(k) is taken, a lease of the lap before is moved along,
   /// and a message of the lap before that nobody has claimed means full. So does a whole lap of leases.
   @inline(__always)
-  private func takeSlot() throws -> Bool {
+  private mutating func takeSlot() throws -> Bool {
     var k = lap
     var i = index
     var moved: UInt64 = 0
     // A line that never ends is damaged.
-    for _ in 0..<(8 * ring.shape.capacity + 4096) {
-      let word = ring.slot(i).word
+    for _ in 0..<(8 * view.count + 4096) {
+      let word = view.slot(i).word
       let found = SlotWord(raw: word.acquired)
       let laps = found.laps(from: k)
       if laps == 0, found.isIn(.free) {
@@ -258,34 +260,28 @@ final class Producer {
         try Failpoint.took.hit()
         records[taken].slot = i
         records[taken].lap = k
-        advance(&k, &i)
+        view.step(&k, &i)
         lap = k
         index = i
-        Processor.prefetchForWriting(ring.slot(i + 4 < ring.shape.capacity ? i + 4 : i).base)
+        Processor.prefetchForWriting(view.slot(i + 4 < view.count ? i + 4 : i).base)
         return true
       }
       if laps < 0 {
-        guard laps == -1, found.isHeld, moved < ring.capacity else { return false }
+        guard laps == -1, found.isHeld, moved < view.capacity else { return false }
         if word.exchange(found.raw, SlotWord(raw: found.raw &+ 1 << 24).raw) != nil { continue }
         try Failpoint.restamped.hit()
         moved += 1
       }
-      advance(&k, &i)
+      view.step(&k, &i)
     }
     return false
   }
 
-  @inline(__always)
-  private func advance(_ k: inout UInt64, _ i: inout Int) {
-    i += 1
-    if i == ring.shape.capacity { (k, i) = (k &+ 1, 0) }
-  }
-
   /// Gives back the slots of the records from `first` on. A voided slot goes to the next lap: readers may have passed it.
-  func void(from first: Int) throws {
+  mutating func void(from first: Int) throws {
     while taken > first {
       let record = records[taken - 1]
-      ring.slot(record.slot).word.release(SlotWord(record.lap &+ 1, .free).raw)
+      view.slot(record.slot).word.release(SlotWord(record.lap &+ 1, .free).raw)
       taken -= 1
       try Failpoint.voided.hit()
     }
@@ -293,10 +289,10 @@ final class Producer {
 
   /// Makes the first `count` records visible. They are the readers' from here on.
   @inline(__always)
-  func publish(_ count: Int, at now: UInt64) throws {
+  mutating func publish(_ count: Int, at now: UInt64) throws {
     for i in 0..<count {
       let record = records[i]
-      let fields = ring.slot(record.slot)
+      let fields = view.slot(record.slot)
       fields.published.set(now)
       fields.word.release(SlotWord(record.lap, .ready).raw)  // pairs with the acquire in Consumer.claim
       changeHeld(record.segment) { held in
@@ -308,10 +304,10 @@ final class Producer {
   }
 
   /// After a publication: moves the tail on, wakes a reader, seals what is full, and forgets the records.
-  func published(_ count: Int) throws {
+  mutating func published(_ count: Int) throws {
     if count == 0 { return }
     let last = records[count - 1]
-    ring.word(Ring.Offset.tail).raise(to: last.lap &* ring.capacity &+ UInt64(last.slot) &+ 1)
+    view.word(Ring.Offset.tail).raise(to: last.lap &* view.capacity &+ UInt64(last.slot) &+ 1)
     try Failpoint.hinted.hit()
     SharedWord.fence()  // pairs with the fence in park
     // Several messages are work for several readers; each that is woken wakes the next while there is more.
@@ -324,7 +320,7 @@ final class Producer {
   }
 
   /// Forgets the records from `first` on, which have no slots: the call that made them failed.
-  func forget(from first: Int) throws {
+  mutating func forget(from first: Int) throws {
     forgetReservation()
     for i in min(first, records.count)..<records.count {
       records[i].spilled?.deallocate()
@@ -337,7 +333,7 @@ final class Producer {
 
   /// Seals every segment to which nothing will be added: large ones, and small ones but the last. Strictly after the last
   /// publication of what lies in it, for a sealed segment may be freed at once.
-  private func sealIdle() throws {
+  private mutating func sealIdle() throws {
     for k in (0..<large.count).reversed() where large[k].pending == 0 && large[k].index != reserved?.segment {
       let held = large[k]
       large.remove(at: k)
@@ -352,7 +348,7 @@ final class Producer {
   }
 
   private func seal(_ held: Held) throws {
-    let word = ring.segment(Int(held.index))
+    let word = view.segment(Int(held.index))
     var found = SegmentWord(raw: word.acquired)
     while true {
       // count = bias - acknowledged; what is left of the published ones stays.
@@ -378,11 +374,11 @@ final class Producer {
   ///
   /// - Parameter holdsTurn: the worker has its turn in another ring; then it also returns when it meets the turn of one that
   ///   goes before
-  func waitForRoom(_ count: Int, holdsTurn: Bool) throws {
-    let wanted = max(1, min(count, ring.shape.capacity))
+  mutating func waitForRoom(_ count: Int, holdsTurn: Bool) throws {
+    let wanted = max(1, min(count, view.count))
     failedRounds += 1
     // Others who take slots one by one may always be there first; then they are asked to let this one go before.
-    if failedRounds > 16, wanted > 1, ring.word(Ring.Offset.starving).exchange(0, UInt64(owner)) == nil, ring.shape.producers > 1 {
+    if failedRounds > 16, wanted > 1, view.word(Ring.Offset.starving).exchange(0, UInt64(owner)) == nil, ring.shape.producers > 1 {
       SharedWord.fence()
       ring.wakeAll(.producers)
     }
@@ -390,40 +386,43 @@ final class Producer {
     let needsLarge = first.map { $0.spilled != nil && $0.count > RingShape.smallPayload } ?? false
     let needsSmall = first.map { $0.spilled != nil && $0.count <= RingShape.smallPayload } ?? false
     let isReady = { [ring, owner] in
-      let turn = ring.word(Ring.Offset.starving).relaxed
+      let turn = view.word(Ring.Offset.starving).relaxed
       if turn != 0, turn != UInt64(owner) { return holdsTurn && turn < UInt64(owner) }
       return !ring.isCrowded && ring.hasRoom(wanted)
         && (!needsLarge || ring.hasFreeSegment(isLarge: true)) && (!needsSmall || ring.hasFreeSegment(isLarge: false))
     }
     let start = Clock.now
-    if !spin.spin(until: isReady) {
+    if !spin.spin(from: start, until: isReady) {
       // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
       if ring.hasSleepers(.consumers) { try ring.wakeOne(.consumers) }
-      try ring.park(.producers, lane, unless: isReady)
+      try ring.park(.producers, lane, for: &patience, unless: isReady)
     }
     spin.learn(Clock.now &- start)
   }
 
   /// Whose turn it is, when somebody has waited too often for several slots at once; 0 for nobody's.
-  var turn: UInt64 { ring.word(Ring.Offset.starving).relaxed }
+  var turn: UInt64 { view.word(Ring.Offset.starving).relaxed }
   var hasTurn: Bool { turn == UInt64(owner) }
+
+  /// Whether the next payload lies in private memory, for want of a segment.
+  var lacksSegment: Bool { !records.isEmpty && records[0].spilled != nil }
 
   /// Lets the others go on.
   func endTurn() {
     guard hasTurn else { return }
-    ring.word(Ring.Offset.starving).release(0)
+    view.word(Ring.Offset.starving).release(0)
     SharedWord.fence()
     ring.wakeAll(.producers)
   }
 
   /// Copies records into private memory until at most one large and two small segments are held: so much there is for
   /// everybody, even when every slot pins a segment.
-  func spillSurplus() throws {
+  mutating func spillSurplus() throws {
     for i in (taken..<max(taken, records.count)).reversed() where large.count > 1 || small.count > 2 {
       let record = records[i]
       if record.spilled != nil { continue }
-      if Int(record.segment) >= ring.smallCount ? large.count <= 1 : small.count <= 2 { continue }
+      if Int(record.segment) >= view.smallCount ? large.count <= 1 : small.count <= 2 { continue }
       let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, record.count), alignment: 16)
       UnsafeMutableRawBufferPointer(start: copy, count: record.count).copyMemory(from: UnsafeRawBufferPointer(bytes(of: record)))
       changeHeld(record.segment) { $0.pending -= 1 }
@@ -434,7 +433,7 @@ final class Producer {
   }
 
   /// Called once at the end of a worker's life: nothing is held any more.
-  func close() throws {
+  mutating func close() throws {
     try forget(from: 0)
     while let held = large.last {
       large.remove(at: large.count - 1)
@@ -461,7 +460,7 @@ extension Ring {
   var isCrowded: Bool {
     let tail = word(Offset.tail).relaxed
     let head = word(Offset.head).relaxed
-    return tail > head && tail &- head > capacity * 3 / 4
+    return tail > head && tail &- head > view.capacity * 3 / 4
   }
 
   /// Wakes as many producers as there is room for. Whoever has the turn is among them, since the others may take nothing.
@@ -469,8 +468,8 @@ extension Ring {
     if word(Offset.starving).relaxed != 0 { return wakeAll(.producers) }
     let tail = word(Offset.tail).relaxed
     let head = word(Offset.head).relaxed
-    let waiting = tail > head ? min(tail &- head, capacity) : 0
-    let room = max(1, capacity - waiting)
+    let waiting = tail > head ? min(tail &- head, view.capacity) : 0
+    let room = max(1, view.capacity - waiting)
     if room >= UInt64(shape.producers) { return wakeAll(.producers) }
     for _ in 0..<room where hasSleepers(.producers) { try wakeOne(.producers) }
   }
@@ -478,8 +477,7 @@ extension Ring {
   /// Whether so many slots could be taken now, seen from the tail.
   func hasRoom(_ wanted: Int) -> Bool {
     let tail = word(Offset.tail).relaxed
-    var k = tail / capacity
-    var i = Int(tail % capacity)
+    var (k, i) = view.place(tail)
     var free = 0
     for _ in 0..<(2 * shape.capacity) {
       let found = slot(i).state
@@ -487,8 +485,7 @@ extension Ring {
       if laps == 0, found.isIn(.free) { free += 1 }
       if laps < 0, !found.isHeld { return free >= wanted }
       if free >= wanted { return true }
-      i += 1
-      if i == shape.capacity { (k, i) = (k &+ 1, 0) }
+      view.step(&k, &i)
     }
     // Leases may have been moved along further than two laps.
     return room >= wanted
@@ -498,11 +495,9 @@ extension Ring {
   /// which the first slot that is no lease would be met again.
   private var room: Int {
     let tail = word(Offset.tail).relaxed
-    let first = tail / capacity
+    let (first, offset) = view.place(tail)
     var end = Int64.max
-    func distance(_ word: SlotWord, _ i: Int) -> Int64 {
-      word.laps(from: first) &* Int64(shape.capacity) &+ Int64(i) &- Int64(tail % capacity)
-    }
+    func distance(_ word: SlotWord, _ i: Int) -> Int64 { word.laps(from: first) &* Int64(view.count) &+ Int64(i &- offset) }
     for i in 0..<shape.capacity {
       let found = slot(i).state
       if !found.isHeld { end = min(end, distance(found, i) &+ Int64(shape.capacity)) }
@@ -516,7 +511,7 @@ extension Ring {
   }
 
   func hasFreeSegment(isLarge: Bool) -> Bool {
-    let range = isLarge ? smallCount..<(smallCount + largeCount) : 0..<smallCount
-    return range.contains { SegmentWord(raw: segment($0).acquired).isIn(.free) }
+    let range = isLarge ? view.smallCount..<view.segmentCount : 0..<view.smallCount
+    return range.contains { SegmentWord(raw: view.segment($0).acquired).isIn(.free) }
   }
 }

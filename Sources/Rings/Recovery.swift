@@ -52,7 +52,7 @@ package enum Recovery {
     }
     for attachment in rings {
       try orphanSegments(attachment.ring, of: worker)
-      sweep(attachment.ring)
+      sweep(attachment.ring.view)
       if attachment.ring.word(Ring.Offset.starving).relaxed == UInt64(worker) {
         attachment.ring.word(Ring.Offset.starving).release(0)
       }
@@ -125,8 +125,8 @@ package enum Recovery {
   }
 
   private static func orphanSegments(_ ring: Ring, of worker: WorkerNumber) throws {
-    for s in 0..<(ring.shape.smallCount + ring.shape.largeCount) {
-      let word = ring.segment(s)
+    for s in 0..<ring.view.segmentCount {
+      let word = ring.view.segment(s)
       var found = SegmentWord(raw: word.acquired)
       while found.isIn(.open), found.owner == worker {
         guard let other = word.exchange(found.raw, SegmentWord(found.generation, .orphan, count: found.count).raw) else {
@@ -141,11 +141,11 @@ package enum Recovery {
   /// Frees the sealed and orphaned segments that no slot refers to. A segment whose word changes meanwhile is left alone:
   /// somebody lives who works on it. Nothing else is touched, so a producer that finds no segment may sweep too: a death
   /// leaves the last few segments to the next sweep.
-  static func sweep(_ ring: Ring) {
-    let count = ring.shape.smallCount + ring.shape.largeCount
+  static func sweep(_ ring: RingView) {
+    let count = ring.segmentCount
     let before = (0..<count).map { ring.segment($0).acquired }
     var isUsed = [Bool](repeating: false, count: count)
-    for i in 0..<ring.shape.capacity {
+    for i in 0..<ring.count {
       let fields = ring.slot(i)
       if fields.state.isIn(.free) { continue }
       let segment = Int(fields.place.relaxed >> 32)

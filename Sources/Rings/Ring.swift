@@ -61,62 +61,31 @@ package final class Ring: Sendable {
   private init(_ shape: RingShape, _ memory: SharedMemory) {
     self.shape = shape
     self.memory = memory
-    capacity = UInt64(shape.capacity)
-    smallCount = shape.smallCount
-    largeCount = shape.largeCount
-    largeBytes = shape.largeBytes
-    slots = memory.base + shape.slotsOffset
-    segments = memory.base + shape.segmentsOffset
-    arena = memory.base + shape.arenaOffset
-    largeArena = memory.base + shape.largeOffset
+    view = RingView(shape, memory.base)
   }
 
   private func begin(at start: RingStart) {
     if start == .zero { return }
-    for i in 0..<shape.capacity { slot(i).word.set(SlotWord(start.lap, .free).raw) }
-    for i in 0..<(smallCount + largeCount) { segment(i).set(SegmentWord(start.generation, .free).raw) }
+    for i in 0..<shape.capacity { view.slot(i).word.set(SlotWord(start.lap, .free).raw) }
+    for i in 0..<view.segmentCount { view.segment(i).set(SegmentWord(start.generation, .free).raw) }
     for lane in 0..<(shape.producers + shape.consumers) {
       SharedWord(memory.base + shape.lanesOffset + lane * RingShape.line).set(UInt64(start.ticket))
     }
-    word(Offset.tail).set(start.lap &* capacity)
-    word(Offset.head).set(start.lap &* capacity)
+    word(Offset.tail).set(start.lap &* view.capacity)
+    word(Offset.head).set(start.lap &* view.capacity)
   }
 
   package func unmap() { memory.unmap() }
 
   // MARK: Words
 
-  // The shape's arithmetic, done once.
-  let capacity: UInt64
-  let smallCount: Int
-  let largeCount: Int
-  private let largeBytes: Int
-  private nonisolated(unsafe) let slots: UnsafeMutableRawPointer
-  private nonisolated(unsafe) let segments: UnsafeMutableRawPointer
-  private nonisolated(unsafe) let arena: UnsafeMutableRawPointer
-  private nonisolated(unsafe) let largeArena: UnsafeMutableRawPointer
+  /// The words and bytes of the mapping.
+  let view: RingView
 
   /// A word of the header.
-  @inline(__always)
-  func word(_ offset: Int) -> SharedWord { SharedWord(memory.base + offset) }
-
+  @inline(__always) func word(_ offset: Int) -> SharedWord { view.word(offset) }
   /// A slot's word; its fields follow it.
-  @inline(__always)
-  func slot(_ index: Int) -> SlotFields { SlotFields(base: slots + index * RingShape.slotBytes) }
-
-  /// A segment's word.
-  @inline(__always)
-  func segment(_ index: Int) -> SharedWord { SharedWord(segments + index * RingShape.line) }
-
-  /// Where a segment's bytes begin, and how many there are; nil for an index that no rule allows.
-  @inline(__always)
-  func bytes(ofSegment index: Int) -> (base: UnsafeMutableRawPointer, count: Int)? {
-    if index < 0 { return nil }
-    if index < smallCount { return (arena + index * RingShape.smallBytes, RingShape.smallBytes) }
-    let large = index - smallCount
-    if large >= largeCount { return nil }
-    return (largeArena + large * largeBytes, largeBytes)
-  }
+  @inline(__always) func slot(_ index: Int) -> SlotFields { view.slot(index) }
 
   // MARK: The runner's side
 
@@ -155,6 +124,69 @@ package struct RingStart: Sendable, Equatable {
   package static let zero = RingStart()
   /// Everything overflows within a few laps.
   package static let justBelowOverflow = RingStart(lap: (1 << 40) - 3, generation: (1 << 28) - 3, ticket: UInt32.max - 3)
+}
+
+/// Where everything in a ring's mapping lies: plain addresses and numbers, so that a worker's hot path touches no object. Valid
+/// while the ring is mapped.
+struct RingView: BitwiseCopyable, @unchecked Sendable {
+  // Unchecked: the words are shared between processes and accessed by atomics only.
+  private let base: UnsafeMutableRawPointer
+  private let slots: UnsafeMutableRawPointer
+  private let segments: UnsafeMutableRawPointer
+  private let arena: UnsafeMutableRawPointer
+  private let largeArena: UnsafeMutableRawPointer
+  /// How many slots there are, as a number of positions and as a number of indices.
+  let capacity: UInt64
+  let count: Int
+  let messageBytes: Int
+  let smallCount: Int
+  let largeCount: Int
+  let largeBytes: Int
+
+  init(_ shape: RingShape, _ base: UnsafeMutableRawPointer) {
+    self.base = base
+    slots = base + shape.slotsOffset
+    segments = base + shape.segmentsOffset
+    arena = base + shape.arenaOffset
+    largeArena = base + shape.largeOffset
+    capacity = UInt64(shape.capacity)
+    count = shape.capacity
+    messageBytes = shape.messageBytes
+    smallCount = shape.smallCount
+    largeCount = shape.largeCount
+    largeBytes = shape.largeBytes
+  }
+
+  var segmentCount: Int { smallCount + largeCount }
+
+  @inline(__always)
+  func word(_ offset: Int) -> SharedWord { SharedWord(base + offset) }
+
+  @inline(__always)
+  func slot(_ index: Int) -> SlotFields { SlotFields(base: slots + index &* RingShape.slotBytes) }
+
+  @inline(__always)
+  func segment(_ index: Int) -> SharedWord { SharedWord(segments + index &* RingShape.line) }
+
+  /// Where a segment's bytes begin, and how many there are; nil for an index that no rule allows.
+  @inline(__always)
+  func bytes(ofSegment index: Int) -> (base: UnsafeMutableRawPointer, count: Int)? {
+    if index < 0 { return nil }
+    if index < smallCount { return (arena + index &* RingShape.smallBytes, RingShape.smallBytes) }
+    let large = index - smallCount
+    if large >= largeCount { return nil }
+    return (largeArena + large &* largeBytes, largeBytes)
+  }
+
+  /// The lap and the slot of a position.
+  @inline(__always)
+  func place(_ position: UInt64) -> (lap: UInt64, index: Int) { (position / capacity, Int(position % capacity)) }
+
+  @inline(__always)
+  func step(_ lap: inout UInt64, _ index: inout Int) {
+    index &+= 1
+    if index == count { (lap, index) = (lap &+ 1, 0) }
+  }
 }
 
 /// The 64 bytes of a slot. The owner named in the word may write the fields; others read them after an acquire of the

@@ -28,7 +28,7 @@ extension Ring {
   }
 
   /// Sleeps until somebody wakes this lane. `isReady` is asked once more after the bit is set.
-  func park(_ side: Side, _ lane: Int, unless isReady: () -> Bool) throws {
+  func park(_ side: Side, _ lane: Int, for patience: inout Patience, unless isReady: () -> Bool) throws {
     let (mask, bit) = mask(side, lane)
     let place = sleepingPlace(side, lane)
     let ticket = SharedWord(place).acquired
@@ -36,8 +36,10 @@ extension Ring {
     SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll
     try Failpoint.waiterMarked.hit()
     if !isReady() {
-      let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: Int64(clamping: Clock.now) + 1_000_000_000)
-      if late, isReady() { _ = word(Offset.lateWakes).add(1) }
+      let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: patience.deadline)
+      let isForgotten = late && isReady()
+      if isForgotten { _ = word(Offset.lateWakes).add(1) }
+      patience.learn(isIdle: late && !isForgotten)
     }
     mask.clearBits(bit)
   }
@@ -109,14 +111,25 @@ extension Ring {
   }
 }
 
+/// How long to sleep before looking whether a wake-up was forgotten: a second after work, then twice as long each time, up to
+/// a minute, so that an idle pipeline costs nothing.
+struct Patience: BitwiseCopyable {
+  private var seconds: Int64 = 1
+
+  /// Nanoseconds of `Clock.now`.
+  var deadline: Int64 { Int64(clamping: Clock.now) &+ seconds * 1_000_000_000 }
+
+  mutating func learn(isIdle: Bool) { seconds = isIdle ? min(64, seconds * 2) : 1 }
+}
+
 /// How long to spin before sleeping. A wake-up costs some 25 microseconds on the other core, so a wait that tends to be
 /// shorter is spun away; one that tends to be longer would only keep the core from whoever is waited for.
-struct SpinBudget {
+struct SpinBudget: BitwiseCopyable {
   private var nanoseconds: UInt64 = 20_000
 
+  /// - Parameter start: `Clock.now`, looked at a moment ago
   /// - Returns: whether it became ready
-  mutating func spin(until isReady: () -> Bool) -> Bool {
-    let start = Clock.now
+  func spin(from start: UInt64, until isReady: () -> Bool) -> Bool {
     while true {
       for _ in 0..<32 {
         if isReady() { return true }

@@ -114,8 +114,8 @@ private final class Line {
     for handoff in handoffs { try handoff.close() }
     for ring in [input] + outputs {
       #expect(ring.isDrained, "\(place): a slot is not free")
-      Recovery.sweep(ring)
-      let held = (0..<(ring.shape.smallCount + ring.shape.largeCount)).filter { !SegmentWord(raw: ring.segment($0).acquired).isIn(.free) }
+      Recovery.sweep(ring.view)
+      let held = (0..<ring.view.segmentCount).filter { !SegmentWord(raw: ring.view.segment($0).acquired).isIn(.free) }
       #expect(held.isEmpty, "\(place): segments \(held) are not free")
       ring.unmap()
     }

@@ -146,7 +146,8 @@ extension RingsTests {
     for n in 1...2 { try bench.put("\(n)", bench.producer(), n) }
     let first = try #require(try claim(consumer))
     _ = try #require(try claim(consumer))
-    let producer = Producer(bench.ring, lane: 0, owner: 1)
+    var producer = Producer(bench.ring, lane: 0, owner: 1)
+    defer { producer.destroy() }
     try Array("3".utf8).withUnsafeBytes { try producer.append($0, MessageID(high: 0, low: 0)) }
     for _ in 1...10 { #expect(try producer.takeSlots(1) == 0) }
     #expect(!bench.ring.hasRoom(1))
