@@ -78,7 +78,7 @@ struct Consumer {
   }
 
   /// Whether any slot is ready, wherever it stands: what a reader asks before it leaves.
-  func hasAnyMessage() -> Bool { (0..<view.count).contains { view.slot($0).state.isIn(.ready) } }
+  func hasAnyMessage() -> Bool { ring.hasReady }
 
   /// For a reader that only watches.
   var canGoOn: Bool { mutating get { hasMessage() || ring.isClosed } }
@@ -250,8 +250,9 @@ struct Consumer {
     var (spin, patience) = (spin, patience)
     let start = Clock.now
     if !spin.spin(from: start, until: { canGoOn }) {
+      // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
-      if ring.hasSleepers(.producers) { ring.wakeAll(.producers) }
+      if ring.hasSleepers(.producers), !ring.isCrowded, ring.hasRoom(1) { ring.wakeAll(.producers) }
       try ring.park(.consumers, lane, for: &patience, unless: { canGoOn })
     }
     spin.learn(Clock.now &- start)

@@ -395,7 +395,7 @@ struct Producer {
     if !spin.spin(from: start, until: isReady) {
       // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
-      if ring.hasSleepers(.consumers) { try ring.wakeOne(.consumers) }
+      if ring.hasSleepers(.consumers), ring.hasReady { try ring.wakeOne(.consumers) }
       try ring.park(.producers, lane, for: &patience, unless: isReady)
     }
     spin.learn(Clock.now &- start)

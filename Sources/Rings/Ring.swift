@@ -102,6 +102,7 @@ package final class Ring: Sendable {
   package var readySlots: Int { count { $0.isIn(.ready) } }
   package var leasedSlots: Int { count { $0.isHeld } }
   package var isDrained: Bool { openSlots == 0 }
+  var hasReady: Bool { (0..<view.count).contains { slot($0).state.isIn(.ready) } }
   /// How often a sleeper was woken by the clock although there was work: a wake-up that somebody forgot.
   package var lateWakes: Int { Int(clamping: word(Offset.lateWakes).relaxed) }
 

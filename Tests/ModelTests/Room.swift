@@ -1,6 +1,9 @@
 /// A producer that waits for room: what it looks at before it sleeps has to agree with what it could take, and whoever
 /// makes room has to wake it. One producer, two readers, of which one may keep a message until all others have arrived.
 ///
+/// A producer goes on once a quarter of the line is free of messages that wait, seen from the hints, and readers raise the head
+/// late: with a hand-over, before they wait, and when they see that a producer sleeps.
+///
 /// The promise: nobody is kept by a lease of another, and nobody is woken by the clock: a sleep ends after a while, but as
 /// with kills, nothing may depend on that.
 struct Room: Model {
@@ -10,6 +13,9 @@ struct Room: Model {
     /// A lease of the lap before counts as full.
     case leasesCountAsFull
     case freeWakesNobody
+    /// What a reader has passed stays its secret while it waits: one that died after it had freed a message, and before it said so,
+    /// leaves a head that nobody raises.
+    case waitsWithoutRaisingTheHead
     case claimWakesNobody
     /// A reader that claims what was put back wakes nobody: that message may have been all that stood in the way.
     case claimOfWhatWasPutBackWakesNobody
@@ -23,13 +29,12 @@ struct Room: Model {
   var alarms: UInt8 = 2
   var mutant: Mutant?
 
-  enum Stage: UInt8 { case idle, took, full, asleep, claimed, wakes, holds, keeps, freed, dead }
+  enum Stage: UInt8 { case idle, took, full, asleep, claimed, holds, keeps, freed, wakes, dead }
 
   struct Process {
     var stage = Stage.idle
     var moved: UInt8 = 0
     var place = Line.Place()
-    var head: UInt8 = 0
   }
 
   struct State {
@@ -80,7 +85,7 @@ struct Room: Model {
       n.producer.stage = .idle
       take(Step("producer", "publishes"), n)
     case .full:
-      n.producer.stage = hasRoom(s.line) ? .idle : .asleep
+      n.producer.stage = !isCrowded(s.line) && hasRoom(s.line) ? .idle : .asleep
       take(Step("producer", n.producer.stage == .idle ? "sees room" : "sees no room and sleeps"), n)
     case .asleep:
       guard s.alarms < alarms else { return }
@@ -91,11 +96,14 @@ struct Room: Model {
     }
   }
 
-  /// Readers wake a producer once a quarter of the line is free, seen from the hints.
+  /// As `Ring.isCrowded`.
+  private func isCrowded(_ line: Line) -> Bool { line.tail > line.head && line.tail - line.head > capacity * 3 / 4 }
+
   private func wake(_ s: inout State) {
-    let used = s.line.tail > s.line.head ? s.line.tail - s.line.head : 0
-    if s.producer.stage == .asleep, used <= capacity * 3 / 4 { s.producer.stage = .idle }
+    if s.producer.stage == .asleep, !isCrowded(s.line) { s.producer.stage = .idle }
   }
+
+  private func raiseHead(_ s: inout State, _ r: Int) { s.line.head = max(s.line.head, s.readers[r].place.position) }
 
   private func reader(_ s: State, _ r: Int, _ take: (Step, State) -> Void) {
     let me = s.readers[r]
@@ -112,17 +120,22 @@ struct Room: Model {
       switch n.line.look(&n.readers[r].place, .asItShould) {
       case .ready(let i, let head):
         n.line.lease(i, owner)
-        n.readers[r].head = head
         n.readers[r].stage = .claimed
+        // Whether it was put back is known until somebody was woken, or not, because of it.
+        n.readers[r].moved = head == 0 ? 1 : 0
         take(Step("reader ", UInt8(r), head == 0 ? "claims what was put back" : "claims"), n)
       case .passed: take(Step("reader ", UInt8(r), "looks further"), n)
-      case .nothing: return
+      case .nothing:
+        if n.readers[r].place.position <= s.line.head || mutant == .waitsWithoutRaisingTheHead { return }
+        n.readers[r].stage = .wakes
+        raiseHead(&n, r)
+        take(Step("reader ", UInt8(r), "raises the head before it waits"), n)
       }
-    case .claimed: go("raises the head", .wakes) { $0.line.head = max($0.line.head, me.head) }
-    case .wakes:
+    case .claimed:
       go("looks whom to wake", .holds) {
-        $0.readers[r].head = 0
-        if mutant == .claimWakesNobody || mutant == .claimOfWhatWasPutBackWakesNobody && me.head == 0 { return }
+        $0.readers[r].moved = 0
+        if mutant == .claimWakesNobody || mutant == .claimOfWhatWasPutBackWakesNobody && me.moved == 1 { return }
+        if $0.producer.stage == .asleep { raiseHead(&$0, r) }
         wake(&$0)
       }
     case .holds, .keeps:
@@ -132,7 +145,8 @@ struct Room: Model {
         if let i = s.line.first(.leased, owner) { s.line.free(i, lap: s.line.slots[i].lap + 1) }
         s.delivered += 1
       }
-    case .freed: go("looks whom to wake", .idle) { if mutant != .freeWakesNobody { wake(&$0) } }
+    case .freed: go("raises the head", .wakes) { raiseHead(&$0, r) }
+    case .wakes: go("looks whom to wake", .idle) { if mutant != .freeWakesNobody { wake(&$0) } }
     case .dead:
       go("is recovered and started again", .idle) { s in
         if let i = s.line.first(.leased, owner) {
@@ -140,6 +154,7 @@ struct Room: Model {
           s.line.slots[i].owner = 0
           s.line.pass(i)
         }
+        s.readers[r].place.position = s.line.head
         s.readers[0].place.isStale = true
         s.readers[1].place.isStale = true
         if mutant != .recoveryWakesNobody, s.producer.stage == .asleep { s.producer.stage = .idle }

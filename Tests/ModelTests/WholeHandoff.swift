@@ -305,19 +305,22 @@ struct WholeHandoff: Model, CustomStringConvertible {
         case .ready(let i, let head):
           n.lines[0].lease(i, owner)
           n.workers[w].stage = .claimed
-          n.workers[w].head = head
+          n.workers[w].head = max(me.head, head)
           emit(Step(who, "claims"), n, take)
         case .passed: emit(Step(who, "looks further"), n, take)
         case .nothing: if n.workers[w].place.position != me.place.position { emit(Step(who, "looks further"), n, take) }
         }
       }
       if held > 0 { go("begins to hand over") { begin(&$0, w) } }
-    case .claimed:
-      go("raises the head") {
-        $0.lines[0].head = max($0.lines[0].head, me.head)
-        $0.workers[w].head = 0
-        $0.workers[w].stage = countsDeaths ? .marking : .idle
+      // With each hand-over, before it waits, or when a producer sleeps: at any time, as far as the promise goes.
+      if me.head > 0 {
+        go("raises the head") {
+          $0.lines[0].head = max($0.lines[0].head, me.head)
+          $0.workers[w].head = 0
+        }
       }
+    case .claimed:
+      go("goes on with its claim") { $0.workers[w].stage = countsDeaths ? .marking : .idle }
       if hasSleeper, w == 1 { go("falls asleep") { $0.workers[w].stage = .asleep } }
     case .marking:
       go("marks its message as in hand") { s in
