@@ -36,6 +36,8 @@ let package = Package(
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CLinux"),
+    // Used by bench alone.
+    .target(name: "CBench", linkerSettings: [.linkedLibrary("crypto")]),
 
     room("Specs"),
     room("Platform", ["CLinux"]),
@@ -59,7 +61,7 @@ let package = Package(
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
     // Measures and torments; not installed.
-    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs"], swiftSettings: settings),
+    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs", "CBench"], swiftSettings: settings),
     room("PluginTesting", ["PluginKit", "Specs"]),
 
     tests("SpecsTests", ["Specs"]),
