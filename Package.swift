@@ -77,6 +77,7 @@ let package = Package(
     .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
     tests("PipelineTests", ["Harness", "Specs", "ringway"]),
     tests("RepositoryTests", ["Harness", "Commands", "ringway"]),
+    tests("BenchTests", ["Harness", "bench"]),
     // Walks through millions of states, so it is optimised whatever the rest is.
     .testTarget(name: "ModelTests", swiftSettings: settings + [.unsafeFlags(["-O"])]),
   ],

@@ -65,6 +65,9 @@ struct Crew {
     cbench_start(page)
 
     func taken() -> UInt64 { (0..<consumers).reduce(0) { $0 + cbench_count(page, Int32($1)) } }
+    // On a busy machine a process may have to wait for its core first.
+    let patience = Clock.now + 20_000_000_000
+    while taken() == 0, Clock.now < patience { cbench_pause_us(200) }
     cbench_pause_us(UInt32(warmUp * 1e6))
     let (before, start) = (taken(), Clock.now)
     cbench_pause_us(UInt32(seconds * 1e6))
