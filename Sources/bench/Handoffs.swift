@@ -65,7 +65,8 @@ final class RingContender: Contender {
 
   func consume(_ consumer: Int, _ place: Place) throws {
     let handoff = try reader(consumer)
-    let most = max(1, min(options.batch, ring.shape.capacity / (2 * options.readers)))
+    // The stages hand over at least every hundred microseconds or so, and never hold more than half a fair share.
+    let most = max(1, min(options.batch, (512 << 10) / options.size, ring.shape.capacity / (2 * options.readers)))
     let isAlone = options.producers == 1 && options.readers == 1
     var check = cbench_check()
     var leases: [Lease] = []
