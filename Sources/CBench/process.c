@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "cbench.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,16 +16,25 @@ int cbench_fork(unsigned seconds) {
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
+    /* Whoever started us may have blocked it, and a child that nothing ends would stay for ever. */
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    signal(SIGALRM, SIG_DFL);
     alarm(seconds);
   }
   return pid;
 }
 void cbench_exit(int status) { _exit(status); }
-int cbench_wait(int pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {}
+int cbench_wait(int pid, int *ended) {
+  int status = 0, got;
+  while ((got = waitpid(pid, &status, 0)) < 0)
+    if (errno != EINTR) return -1;
+  if (ended) *ended = got;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+void cbench_kill(int pid) { kill(pid, SIGKILL); }
 void cbench_pin(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);

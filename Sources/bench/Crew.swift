@@ -73,9 +73,7 @@ struct Crew {
     cbench_pause_us(UInt32(seconds * 1e6))
     let (after, end) = (taken(), Clock.now)
     cbench_stop(page)
-    for pid in pids[(consumers + others)...] { try reap(pid, "a producer") }
-    contender.close()
-    for pid in pids[..<(consumers + others)] { try reap(pid, "a consumer") }
+    try reap(pids, producers: Set(pids[(consumers + others)...]), close: contender.close)
 
     func total(_ lanes: Range<Int>, _ value: (OpaquePointer, Int32) -> UInt64) -> UInt64 { lanes.reduce(0) { $0 &+ value(page, Int32($1)) } }
     let (from, to) = (consumers + others, consumers + others + producers)
@@ -86,9 +84,21 @@ struct Crew {
     return Result(rate: Double(after - before) * 1e9 / Double(end - start), messages: arrived)
   }
 
-  private func reap(_ pid: Int32, _ who: String) throws {
-    let status = cbench_wait(pid)
-    if status != 0 { throw Invalid("\(who) ended with status \(status)") }
+  /// Waits for everybody. One that fails ends the others, which might wait for it for ever.
+  private func reap(_ pids: [Int32], producers: Set<Int32>, close: () -> Void) throws {
+    var left = Set(pids)
+    if producers.isEmpty { close() }
+    while !left.isEmpty {
+      var pid: Int32 = -1
+      let status = cbench_wait(-1, &pid)
+      left.remove(pid)
+      if status != 0 {
+        for other in left { cbench_kill(other) }
+        for other in left { _ = cbench_wait(other, nil) }
+        throw Invalid("\(producers.contains(pid) ? "a producer" : "a consumer") ended with status \(status)")
+      }
+      if producers.contains(pid), left.isDisjoint(with: producers) { close() }
+    }
   }
 }
 
@@ -135,7 +145,7 @@ extension Crew {
       number += 1
     }
     echo.close()
-    let status = cbench_wait(pid)
+    let status = cbench_wait(pid, nil)
     if status != 0 { throw Invalid("the echo ended with status \(status)") }
     return all.sorted()
   }

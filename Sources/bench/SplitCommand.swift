@@ -15,7 +15,7 @@ enum SplitCommand {
       if pid == 0 { cbench_exit(work(k, processes, count) ? 0 : 1) }
       return pid
     }
-    let done = pids.map { $0 > 0 && cbench_wait($0) == 0 }.allSatisfy { $0 }
+    let done = pids.map { $0 > 0 && cbench_wait($0, nil) == 0 }.allSatisfy { $0 }
     let seconds = Double(Clock.now - start) / 1e9
     guard done else { fail("split: a process failed") }
     answer([("n", .integer(count)), ("seconds", .number(seconds)), ("rate", .number(Double(count) / seconds))])

@@ -7,7 +7,8 @@
 /* Processes. A child dies with its parent and after `seconds` at the latest, so that a contender that hangs ends. */
 int cbench_fork(unsigned seconds); /* fork(2): 0 in the child */
 _Noreturn void cbench_exit(int status);
-int cbench_wait(int pid);          /* the exit status, or 128 + the signal */
+int cbench_wait(int pid, int *ended); /* of this child, or -1 of any: its status, or 128 + the signal; -1 when there is none */
+void cbench_kill(int pid);
 void cbench_pin(int cpu);          /* sched_setaffinity(2); a CPU that is not there is ignored */
 void cbench_pause_us(unsigned microseconds);
 uint64_t cbench_now(void);         /* CLOCK_MONOTONIC in nanoseconds */
