@@ -53,7 +53,7 @@ uint64_t cbench_now(void) {
 
 /* 128 bytes apart: processors fetch lines in pairs. */
 struct lane { _Alignas(128) _Atomic uint64_t count; _Atomic uint64_t sum; _Atomic int ready; };
-struct cbench_page { _Alignas(128) _Atomic int started; _Alignas(128) _Atomic int stopped; struct lane lanes[]; };
+struct cbench_page { _Alignas(128) _Atomic int started; _Alignas(128) _Atomic int stopped; _Alignas(128) _Atomic uint64_t next; struct lane lanes[]; };
 
 enum { LANES = 128, PAGE_BYTES = sizeof(struct cbench_page) + LANES * sizeof(struct lane) };
 struct cbench_page *cbench_page_make(void) {
@@ -71,6 +71,7 @@ void cbench_wait_ready(struct cbench_page *page, int lanes) {
 }
 void cbench_start(struct cbench_page *page) { atomic_store(&page->started, 1); }
 void cbench_stop(struct cbench_page *page) { atomic_store(&page->stopped, 1); }
+uint64_t cbench_next(struct cbench_page *page) { return atomic_fetch_add_explicit(&page->next, 1, memory_order_relaxed); }
 int cbench_is_stopped(const struct cbench_page *page) {
   return atomic_load_explicit(&((struct cbench_page *)page)->stopped, memory_order_relaxed);
 }

@@ -21,6 +21,7 @@ void cbench_lane_ready(struct cbench_page *page, int lane); /* and waits for the
 void cbench_wait_ready(struct cbench_page *page, int lanes);
 void cbench_start(struct cbench_page *page);
 void cbench_stop(struct cbench_page *page);
+uint64_t cbench_next(struct cbench_page *page); /* 0, 1, 2, ... each to one caller */
 int cbench_is_stopped(const struct cbench_page *page);
 /* So many messages so far, and the sum of their numbers. */
 void cbench_note(struct cbench_page *page, int lane, uint64_t count, uint64_t sum);
