@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test models check install clean schema
+.PHONY: help setup build run test models bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
@@ -12,6 +12,8 @@ BINARY   := .build/release/ringway
 RELEASE  := -c release --static-swift-stdlib
 # Suites that others wrote, if they lie beside this folder.
 CORPORA  ?= $(wildcard ../shared/corpora)
+# Programs that do the same work in other ways, to be measured beside ours; copied before they are run.
+PEERS_DIR ?= $(wildcard ../shared/peers)
 
 help: ## list the tasks
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +42,10 @@ models: setup ## run the models of the protocol with more kills, messages and sl
 	swift build --build-tests
 	RINGWAY_MODELS=full swift test --skip-build --filter ModelTests
 
+bench: setup ## measure rings, pipelines, start and costs beside their peers (BENCH_ONLY=ring,W1 BENCH_JSON=file ROUNDS=5 PEERS=all)
+	swift build $(RELEASE) --product bench
+	PEERS_DIR="$(abspath $(PEERS_DIR))" python3 Tests/Bench/bench.py
+
 check: setup ## what a change must pass beyond the tests: no warnings, explicit imports, nothing generated is stale
 	swift build --build-tests --scratch-path .build-check --explicit-target-dependency-import-check error -Xswiftc -warnings-as-errors
 	@if grep -rnE '^\s*((public|package|internal) )?import Foundation\s*$$' Sources; then echo "Sources import Foundation, which costs 50 MB"; exit 1; fi
@@ -57,4 +63,4 @@ install: build ## install into PREFIX (default /usr/local)
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
 
 clean: ## remove what was built
-	rm -rf .build .build-check
+	rm -rf .build .build-check .build-bench

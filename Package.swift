@@ -36,6 +36,8 @@ let package = Package(
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CLinux"),
+    // Used by bench alone.
+    .target(name: "CBench", linkerSettings: [.linkedLibrary("crypto")]),
 
     room("Specs"),
     room("Platform", ["CLinux"]),
@@ -59,7 +61,7 @@ let package = Package(
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
     // Measures and torments; not installed.
-    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs"], swiftSettings: settings),
+    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs", "CBench"], swiftSettings: settings),
     room("PluginTesting", ["PluginKit", "Specs"]),
 
     tests("SpecsTests", ["Specs"]),
@@ -75,6 +77,7 @@ let package = Package(
     .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
     tests("PipelineTests", ["Harness", "Specs", "ringway"]),
     tests("RepositoryTests", ["Harness", "Commands", "ringway"]),
+    tests("BenchTests", ["Harness", "bench"]),
     // Walks through millions of states, so it is optimised whatever the rest is.
     .testTarget(name: "ModelTests", swiftSettings: settings + [.unsafeFlags(["-O"])]),
   ],

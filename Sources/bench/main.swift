@@ -1,5 +1,9 @@
 import Commands
 
-// The program that measures Ringway and tries to break it: the runner itself with stages of its own beside the built-ins.
-// It is not installed.
-Commands.main(adding: [])
+// The program that measures Ringway and tries to break it: the runner itself with stages of its own beside the built-ins,
+// and subcommands that measure one thing each. It is not installed.
+switch CommandLine.arguments.dropFirst().first {
+case "ring": RingCommand.main(Array(CommandLine.arguments.dropFirst(2)))
+case "split": SplitCommand.main(Array(CommandLine.arguments.dropFirst(2)))
+default: Commands.main(adding: Workload.plugins)
+}
