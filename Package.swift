@@ -61,7 +61,7 @@ let package = Package(
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
     // Measures and torments; not installed.
-    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Platform", "Specs", "CBench"], swiftSettings: settings),
+    .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Stages", "Platform", "Specs", "CBench"], swiftSettings: settings),
     room("PluginTesting", ["PluginKit", "Specs"]),
 
     tests("SpecsTests", ["Specs"]),

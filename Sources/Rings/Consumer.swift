@@ -30,11 +30,13 @@ package struct Lease: BitwiseCopyable {
 }
 
 /// A worker's reading end of a ring.
-struct Consumer {
+struct Consumer: ~Copyable {
   let ring: Ring
   private let view: RingView
   let lane: Int
   private let owner: WorkerNumber
+  /// How many messages were claimed since the line ended last.
+  private var run = 0
   /// Where it stands: the lap, counted in 64 bits, and the slot.
   private var lap: UInt64 = 0
   private var index = 0
@@ -62,8 +64,10 @@ struct Consumer {
       if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
       try Failpoint.claimed.hit()
       step()
-      // The slots further on are another core's: they come while this message is worked on.
-      Processor.prefetchForWriting(view.slot(ahead(4)).base)
+      // In a run of messages the next slots are another core's already: they come while this message is worked on. Without a
+      // run they would be torn from a producer that is about to fill them.
+      run &+= 1
+      if run > 4 { Processor.prefetchForWriting(view.slot(ahead(4)).base) }
       // A slot that was full a lap behind can be moved along now.
       if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
       return try lease(i, deaths: found.deaths)
@@ -108,7 +112,10 @@ struct Consumer {
         mayCatchUp = false
         if catchUp() { continue }
       }
-      if laps < 0 || laps == 0 && !found.isHeld { return nil }
+      if laps < 0 || laps == 0 && !found.isHeld {
+        run = 0
+        return nil
+      }
       step()
     }
     return nil
@@ -179,11 +186,15 @@ struct Consumer {
   // MARK: What the owner notes in its slot
 
   @inline(__always)
-  func mark(_ lease: Lease, inHand: Bool) {
-    let aux = view.slot(lease.slot).aux
-    var value = SlotAux(raw: aux.relaxed)
-    value.mark = inHand ? UInt64(lease.deaths + 1) : 0
-    aux.set(value.raw)
+  func mark(_ place: Lease.Place, deaths: Int) {
+    let aux = view.slot(Int(place.slot)).aux
+    aux.set(aux.relaxed & ~SlotAux.markBits | UInt64(truncatingIfNeeded: deaths &+ 1) << SlotAux.markShift & SlotAux.markBits)
+  }
+
+  @inline(__always)
+  func unmark(_ place: Lease.Place) {
+    let aux = view.slot(Int(place.slot)).aux
+    aux.set(aux.relaxed & ~SlotAux.markBits)
   }
 
   func countError(_ lease: Lease) -> Int {

@@ -48,9 +48,11 @@ package final class Handoff {
   /// What the cell holds; nobody else writes it while this worker lives.
   @exclusivity(unchecked) private var record: CellRecord
   @exclusivity(unchecked) private var ended = PlainBuffer<Call>(capacity: 256)
-  /// The call that is open, and its input.
-  @exclusivity(unchecked) private var lease: Lease?
-  @exclusivity(unchecked) private var isOpen = false
+  /// The call that is open, and of its input what a hand-over has to know.
+  @exclusivity(unchecked) private var hasInput = false
+  @exclusivity(unchecked) private var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
+  @exclusivity(unchecked) private var inputID = MessageID(high: 0, low: 0)
+  @exclusivity(unchecked) private var inputPublished: UInt64 = 0
   /// Outputs of the open call, those that were skipped or handed on in parts included.
   @exclusivity(unchecked) private var ordinal: UInt64 = 0
   @exclusivity(unchecked) private var skip: UInt64 = 0
@@ -84,7 +86,6 @@ package final class Handoff {
     ended.deallocate()
     input?.deinitialize(count: 1)
     input?.deallocate()
-    for i in outputs.indices { outputs[i].destroy() }
     outputs.deinitialize()
     outputs.deallocate()
   }
@@ -126,7 +127,7 @@ package final class Handoff {
   /// nothing: in this order, or a message that came in between would be left.
   package func waitForInput() throws -> InputState {
     guard let input else { return .closed }
-    // A wait that is about as short as a look at the clock is not worth counting.
+    // A wait that is about as short as a few looks at the clock is not worth counting.
     for _ in 0..<64 {
       if input.pointee.hasMessage() { return .ready }
       Processor.pause()
@@ -160,38 +161,51 @@ package final class Handoff {
 
   /// Opens a call. The message counts as in hand until the call ends: if the worker dies, that is a death of this message.
   @inline(__always)
-  package func begin(_ lease: Lease?) {
-    isOpen = true
+  package func begin(_ lease: borrowing Lease) {
+    if promises.contains(.counts) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
+    hasInput = true
+    inputPlace = lease.place
+    inputID = lease.id
+    inputPublished = lease.published
+    skip = lease.skip
+    if let part, part.slot == Int(inputPlace.slot) { skip = max(skip, part.count) }
+    open()
+  }
+
+  /// Opens a source's call.
+  @inline(__always)
+  package func begin() {
+    hasInput = false
+    skip = 0
+    open()
+  }
+
+  @inline(__always)
+  private func open() {
     ordinal = 0
-    self.lease = lease
-    skip = lease?.skip ?? 0
-    if let lease, let input {
-      if promises.contains(.counts) { input.pointee.mark(lease, inHand: true) }
-      if let part, part.slot == lease.slot { skip = max(skip, part.count) }
-    }
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
-  package func markInHand(_ lease: Lease) { input?.pointee.mark(lease, inHand: true) }
+  package func markInHand(_ lease: Lease) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
 
   @inline(__always)
   package func emit(_ payload: UnsafeRawBufferPointer) throws {
     if payload.count > mostBytes { throw RingError.messageTooLarge(length: payload.count, limit: mostBytes) }
-    if ordinal < skip || outputs.isEmpty {
+    if ordinal < skip || outputs.count == 0 {
       ordinal += 1
       return
     }
     try makeRoomInCall()
     let id = nextID
-    for i in outputs.indices { try outputs[i].append(payload, id) }
+    for i in 0..<outputs.count { try outputs[i].append(payload, id) }
     ordinal += 1
   }
 
   /// Memory for one output, in place in the first reader's ring.
   @inline(__always)
   package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    if outputs.isEmpty { return scratch(length) }
+    if outputs.count == 0 { return scratch(length) }
     if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
     if ordinal < skip { return scratch(length) }
     try makeRoomInCall()
@@ -200,15 +214,15 @@ package final class Handoff {
 
   @inline(__always)
   package func emitReserved(length: Int) throws {
-    if ordinal < skip || outputs.isEmpty {
+    if ordinal < skip || outputs.count == 0 {
       ordinal += 1
       return
     }
     let id = nextID
     outputs[0].finish(length, id)
-    if outputs.count > 1, let record = outputs[0].records.last {
-      let payload = UnsafeRawBufferPointer(outputs[0].bytes(of: record))
-      for i in outputs.indices.dropFirst() { try outputs[i].append(payload, id) }
+    if outputs.count > 1 {
+      let payload = outputs[0].lastPayload
+      for i in 1..<outputs.count { try outputs[i].append(payload, id) }
     }
     ordinal += 1
   }
@@ -216,12 +230,12 @@ package final class Handoff {
   /// The identity of the next output. A source's follows from where the source stands after it, which is known when the call
   /// ends.
   @inline(__always)
-  private var nextID: MessageID { lease?.id.child(stage: stageHash, ordinal: ordinal) ?? MessageID(high: 0, low: 0) }
+  private var nextID: MessageID { hasInput ? inputID.child(stage: stageHash, ordinal: ordinal) : MessageID(high: 0, low: 0) }
 
   /// Forgets what the open call has emitted.
   package func abandon() {
-    let first = ended.last?.recordsEnd ?? 0
-    for i in outputs.indices { try? outputs[i].forget(from: first) }
+    let first = ended.lastInPlace?.pointee.recordsEnd ?? 0
+    for i in 0..<outputs.count { try? outputs[i].forget(from: first) }
     endCall()
   }
 
@@ -239,38 +253,49 @@ package final class Handoff {
   /// Closes the call. It is handed over with the next commit.
   @inline(__always)
   package func end(_ disposition: Disposition) {
-    let records = outputs.isEmpty ? 0 : outputs[0].records.count
-    var call = Call(
-      place: Lease.Place(slot: -1, segment: -1, generation: 0), hasInput: false, isDropped: false, hasPosition: false, recordsEnd: records,
-      published: 0, position: (0, 0, 0, 0))
+    let records = outputs.count == 0 ? 0 : outputs[0].records.count
+    let call = ended.spare()
+    call.pointee.recordsEnd = records
+    call.pointee.hasInput = hasInput
+    call.pointee.isDropped = false
+    call.pointee.hasPosition = false
     switch disposition {
     case .done: break
-    case .dropped: call.isDropped = true
+    case .dropped: call.pointee.isDropped = true
     case .source(let position):
-      call.position = position
-      call.hasPosition = true
-      let first = ended.last?.recordsEnd ?? 0
-      if first < records {
-        let id = MessageID.source(stage: stageHash, position: position)
-        for i in outputs.indices {
-          for r in first..<records { outputs[i].setID(r == first ? id : id.child(stage: stageHash, ordinal: UInt64(r - first)), at: r) }
-        }
-      }
+      call.pointee.position.0 = position.0
+      call.pointee.position.1 = position.1
+      call.pointee.position.2 = position.2
+      call.pointee.position.3 = position.3
+      call.pointee.hasPosition = true
+      let first = ended.lastInPlace?.pointee.recordsEnd ?? 0
+      if first < records { nameSourced(first..<records, position) }
     }
-    if let lease {
-      if promises.contains(.counts) { input?.pointee.mark(lease, inHand: false) }
-      call.place = lease.place
-      call.hasInput = true
-      call.published = lease.published
+    if hasInput {
+      if promises.contains(.counts) { input?.pointee.unmark(inputPlace) }
+      call.pointee.place.slot = inputPlace.slot
+      call.pointee.place.segment = inputPlace.segment
+      call.pointee.place.generation = inputPlace.generation
+      call.pointee.published = inputPublished
     }
-    ended.append(call)
+    ended.takeSpare()
     endCall()
+  }
+
+  /// What a source has made is named for where it stands afterwards.
+  @inline(__always)
+  private func nameSourced(_ made: Range<Int>, _ position: (UInt64, UInt64, UInt64, UInt64)) {
+    let id = MessageID.source(stage: stageHash, position: position)
+    for i in 0..<outputs.count {
+      outputs[i].setID(id, at: made.lowerBound)
+      if made.count == 1 { continue }
+      for r in made.dropFirst() { outputs[i].setID(id.child(stage: stageHash, ordinal: UInt64(r - made.lowerBound)), at: r) }
+    }
   }
 
   @inline(__always)
   private func endCall() {
-    lease = nil
-    isOpen = false
+    hasInput = false
     if promises.contains(.counts), cell.calls & 1 == 1 { cell.callChanged() }
   }
 
@@ -279,7 +304,7 @@ package final class Handoff {
   /// Whether what has been collected should not grow: a large message, or more than two segments of small ones.
   @inline(__always)
   package var isHeavy: Bool {
-    for i in outputs.indices where outputs[i].holdsMuch { return true }
+    for i in 0..<outputs.count where outputs[i].holdsMuch { return true }
     return false
   }
 
@@ -300,15 +325,15 @@ package final class Handoff {
   package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
     while !ended.isEmpty {
       var fits = ended.count
-      for i in outputs.indices { fits = min(fits, try take(ended.last?.recordsEnd ?? 0, i)) }
+      for i in 0..<outputs.count { fits = min(fits, try take(ended.lastInPlace?.pointee.recordsEnd ?? 0, i)) }
       if fits == 0 {
-        for i in outputs.indices { try outputs[i].void(from: 0) }
+        for i in 0..<outputs.count { try outputs[i].void(from: 0) }
         // At most so many as the ring holds: what is more went on in parts before the call ended.
         try waitForRoom(ended[0].recordsEnd)
         continue
       }
       let records = ended[fits - 1].recordsEnd
-      if fits < ended.count { for i in outputs.indices { try outputs[i].void(from: records) } }
+      if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: records) } }
       let isAll = fits == ended.count
       try handOver(fits, records, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
@@ -338,22 +363,22 @@ package final class Handoff {
     let now = Clock.now
     cell.beginWait(.room, at: now)
     defer { cell.endWait(at: Clock.now) }
-    for i in outputs.indices { try outputs[i].spillSurplus() }
+    for i in 0..<outputs.count { try outputs[i].spillSurplus() }
     try giveWay()
     let wanted = max(1, min(count, mostOutputs))
     // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
     let blocked =
-      outputs.indices.first { outputs[$0].ring.isCrowded || !outputs[$0].ring.hasRoom(wanted) }
-      ?? outputs.indices.first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
-    let holdsTurn = outputs.indices.contains { outputs[$0].hasTurn }
+      (0..<outputs.count).first { outputs[$0].ring.isCrowded || !outputs[$0].ring.hasRoom(wanted) }
+      ?? (0..<outputs.count).first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
+    let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
     if let blocked { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) }
   }
 
   /// Two workers with several readers could each have their turn in a ring that the other needs: the lower number keeps its own.
   private func giveWay() throws {
     if outputs.count < 2 { return }
-    for i in outputs.indices where outputs[i].turn != 0 && outputs[i].turn < UInt64(worker) {
-      for i in outputs.indices { outputs[i].endTurn() }
+    for i in 0..<outputs.count where outputs[i].turn != 0 && outputs[i].turn < UInt64(worker) {
+      for i in 0..<outputs.count { outputs[i].endTurn() }
       return
     }
   }
@@ -377,10 +402,10 @@ package final class Handoff {
     note(ended: isLast, committedLength: committedLength)
     if isOnce { try cell.commit(record) }
     let now = Clock.now
-    for i in outputs.indices { try outputs[i].publish(records, at: now) }
+    for i in 0..<outputs.count { try outputs[i].publish(records, at: now) }
     if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }
     if isOnce { try cell.clearBusy() }
-    for i in outputs.indices { try outputs[i].published(records) }
+    for i in 0..<outputs.count { try outputs[i].published(records) }
     if let input {
       var run = ReleaseRun()
       for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.pointee.ring.view) }
@@ -408,40 +433,40 @@ package final class Handoff {
   /// which repeats the call skips as many.
   @inline(__always)
   private func makeRoomInCall() throws {
-    guard isOpen, lease != nil, outputs[0].records.count - (ended.last?.recordsEnd ?? 0) >= mostOutputs else { return }
+    guard hasInput, outputs[0].records.count - (ended.lastInPlace?.pointee.recordsEnd ?? 0) >= mostOutputs else { return }
     try handOverInParts()
   }
 
   @inline(never)
   private func handOverInParts() throws {
-    guard let lease else { return }
     try commit()
+    let slot = Int(inputPlace.slot)
     let records = outputs[0].records.count
     while true {
       var got = records
-      for i in outputs.indices { got = min(got, try outputs[i].takeSlots(records)) }
+      for i in 0..<outputs.count { got = min(got, try outputs[i].takeSlots(records)) }
       if got == 0 {
-        for i in outputs.indices { try outputs[i].void(from: 0) }
+        for i in 0..<outputs.count { try outputs[i].void(from: 0) }
         try waitForRoom(1)
         continue
       }
-      for i in outputs.indices { try outputs[i].void(from: got) }
-      let gone = (part?.slot == lease.slot ? part?.count ?? 0 : lease.skip) &+ UInt64(got)
+      for i in 0..<outputs.count { try outputs[i].void(from: got) }
+      let gone = (part?.slot == slot ? part?.count ?? 0 : skip) &+ UInt64(got)
       record.emitted &+= UInt64(got)
-      record.partSlot = lease.slot
+      record.partSlot = slot
       record.partCount = gone
       try cell.commit(record)
       let now = Clock.now
-      for i in outputs.indices { try outputs[i].publish(got, at: now) }
+      for i in 0..<outputs.count { try outputs[i].publish(got, at: now) }
       try cell.clearBusy()
-      for i in outputs.indices { try outputs[i].published(got) }
-      part = (lease.slot, gone)
+      for i in 0..<outputs.count { try outputs[i].published(got) }
+      part = (slot, gone)
       return
     }
   }
 
   /// Gives back the memory that is held open, at the end of a worker's life.
   package func close() throws {
-    for i in outputs.indices { try outputs[i].close() }
+    for i in 0..<outputs.count { try outputs[i].close() }
   }
 }

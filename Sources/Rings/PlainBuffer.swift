@@ -34,6 +34,32 @@ struct PlainBuffer<Element: BitwiseCopyable> {
     count += 1
   }
 
+  /// Room for one more element behind the last, to be filled field by field: a structure that is put together elsewhere and copied
+  /// is read again before its stores have left the processor.
+  @inline(__always)
+  mutating func spare() -> UnsafeMutablePointer<Element> {
+    if count == capacity { grow() }
+    return base + count
+  }
+
+  /// The same, for those who have asked for it before.
+  @inline(__always)
+  var spareInPlace: UnsafeMutablePointer<Element> {
+    precondition(count < capacity)
+    return base + count
+  }
+
+  /// The spare element becomes the last.
+  @inline(__always)
+  mutating func takeSpare() {
+    precondition(count < capacity)
+    count += 1
+  }
+
+  /// The last element, in place; valid until something is appended.
+  @inline(__always)
+  var lastInPlace: UnsafeMutablePointer<Element>? { count == 0 ? nil : base + (count - 1) }
+
   private mutating func grow() {
     let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
     larger.update(from: base, count: count)

@@ -4,7 +4,7 @@ import Platform
 /// so nobody waits while a large message is being written.
 ///
 /// Records line up until `takeSlots`, `publish` and `published` move them on. Nothing here waits but `waitForRoom`.
-struct Producer {
+struct Producer: ~Copyable {
   /// A payload that waits for its hand-over.
   struct Record: BitwiseCopyable {
     /// The segment it lies in, or -1 while it lies in `spilled`.
@@ -18,8 +18,6 @@ struct Producer {
     var lap: UInt64 = 0
     /// Private memory: there was no segment for it, or it had to leave its segment before a wait.
     var spilled: UnsafeMutableRawPointer?
-
-    var count: Int { Int(length) }
   }
 
   /// A segment that this producer holds open.
@@ -51,7 +49,8 @@ struct Producer {
   private var spin = SpinBudget()
   private var patience = Patience()
   private var failedRounds = 0
-  private var reserved: Record?
+  /// Whether the spare record is a reservation.
+  private var isReserved = false
 
   init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
     self.ring = ring
@@ -63,9 +62,8 @@ struct Producer {
     catchUp()
   }
 
-  /// Frees its private memory.
-  mutating func destroy() {
-    forgetReservation()
+  deinit {
+    if isReserved { records.spareInPlace.pointee.spilled?.deallocate() }
     for i in 0..<records.count { records[i].spilled?.deallocate() }
     records.deallocate()
     small.deallocate()
@@ -77,84 +75,101 @@ struct Producer {
   /// Memory for a payload: in place when there is a segment, otherwise private.
   @inline(__always)
   mutating func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    let limit = view.messageBytes
-    if length > limit { throw RingError.messageTooLarge(length: length, limit: limit) }
-    if reserved != nil { forgetReservation() }
-    let record = try place(length) ?? privateRecord(length)
-    reserved = record
+    if length > view.messageBytes { throw RingError.messageTooLarge(length: length, limit: view.messageBytes) }
+    if isReserved { forgetReservation() }
+    let record = records.spare()
+    if try !place(length, record) {
+      record.pointee.segment = -1
+      record.pointee.spilled = .allocate(byteCount: max(1, length), alignment: 16)
+    }
+    isReserved = true
     return bytes(of: record)
   }
 
-  private func privateRecord(_ length: Int) -> Record {
-    Record(
-      segment: -1, generation: 0, offset: 0, length: UInt32(truncatingIfNeeded: length),
-      spilled: .allocate(byteCount: max(1, length), alignment: 16))
-  }
-
   private mutating func forgetReservation() {
-    reserved?.spilled?.deallocate()
-    reserved = nil
+    if isReserved { records.spareInPlace.pointee.spilled?.deallocate() }
+    isReserved = false
   }
 
   /// The reservation becomes a record of at most `length` bytes.
   @inline(__always)
   mutating func finish(_ length: Int, _ id: MessageID) {
-    guard var record = reserved else { return }
-    reserved = nil
-    record.length = UInt32(truncatingIfNeeded: max(0, min(length, record.count)))
-    record.id = id
+    if !isReserved { return }
+    isReserved = false
+    let record = records.spareInPlace
+    record.pointee.length = UInt32(truncatingIfNeeded: max(0, min(length, Int(record.pointee.length))))
+    record.pointee.id = id
+    record.pointee.slot = -1
     noteWritten(record)
-    records.append(record)
+    records.takeSpare()
   }
 
   /// The segment is filled up to the end of this record, which waits in it.
   @inline(__always)
-  private mutating func noteWritten(_ record: Record) {
-    let bump = Int(record.offset) + (record.count + 15) & ~15
-    changeHeld(record.segment) { held in
-      held.pending += 1
-      held.bump = bump
+  private mutating func noteWritten(_ record: UnsafePointer<Record>) {
+    let bump = Int(record.pointee.offset) &+ (Int(record.pointee.length) &+ 15) & ~15
+    changeHeld(record.pointee.segment) { held in
+      held.pointee.pending &+= 1
+      held.pointee.bump = bump
     }
   }
 
   @inline(__always)
   mutating func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID) throws {
     let memory = try reserve(payload.count)
-    if let from = payload.baseAddress, let to = memory.baseAddress { to.copyMemory(from: from, byteCount: payload.count) }
+    if let from = payload.baseAddress, let to = memory.baseAddress {
+      to.copyMemory(from: from, byteCount: payload.count)
+      // The next small payload comes to lie behind this one, in lines that a reader had last.
+      Processor.prefetchForWriting(to + payload.count)
+    }
     finish(payload.count, id)
   }
 
-  /// Names the record that was made last.
-  mutating func setID(_ id: MessageID, at index: Int) { records[index].id = id }
+  /// Names a record.
+  @inline(__always)
+  func setID(_ id: MessageID, at index: Int) { records[index].id = id }
 
   @inline(__always)
-  func bytes(of record: Record) -> UnsafeMutableRawBufferPointer {
-    if let spilled = record.spilled { return UnsafeMutableRawBufferPointer(start: spilled, count: record.count) }
-    guard let segment = view.bytes(ofSegment: Int(record.segment)) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-    return UnsafeMutableRawBufferPointer(start: segment.base + Int(record.offset), count: record.count)
+  func bytes(of record: UnsafePointer<Record>) -> UnsafeMutableRawBufferPointer {
+    let length = Int(record.pointee.length)
+    if let spilled = record.pointee.spilled { return UnsafeMutableRawBufferPointer(start: spilled, count: length) }
+    guard let segment = view.bytes(ofSegment: Int(record.pointee.segment)) else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    return UnsafeMutableRawBufferPointer(start: segment.base + Int(record.pointee.offset), count: length)
   }
+
+  /// The payload of the record that was made last.
+  var lastPayload: UnsafeRawBufferPointer { records.lastInPlace.map { UnsafeRawBufferPointer(bytes(of: $0)) } ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
   /// Whether more is held than a producer may keep while it waits: then it is time to hand over.
   @inline(__always)
   var holdsMuch: Bool { large.count >= 1 || small.count > 1 }
 
-  /// Space for `length` bytes in a segment of our own, or in a new one; nil when there is none.
+  /// Space for `length` bytes in a segment of our own, or in a new one.
+  ///
+  /// - Returns: false when there is none
   @inline(__always)
-  private mutating func place(_ length: Int) throws -> Record? {
-    if length <= RingShape.smallPayload, let last = small.last, last.bump + length <= RingShape.smallBytes {
-      return Record(
-        segment: last.index, generation: last.generation, offset: UInt32(truncatingIfNeeded: last.bump), length: UInt32(truncatingIfNeeded: length))
+  private mutating func place(_ length: Int, _ record: UnsafeMutablePointer<Record>) throws -> Bool {
+    record.pointee.length = UInt32(truncatingIfNeeded: length)
+    record.pointee.spilled = nil
+    if length <= RingShape.smallPayload, let last = small.lastInPlace, last.pointee.bump &+ length <= RingShape.smallBytes {
+      record.pointee.segment = last.pointee.index
+      record.pointee.generation = last.pointee.generation
+      record.pointee.offset = UInt32(truncatingIfNeeded: last.pointee.bump)
+      return true
     }
-    return try placeInNew(length)
+    return try placeInNew(length, record)
   }
 
   @inline(never)
-  private mutating func placeInNew(_ length: Int) throws -> Record? {
+  private mutating func placeInNew(_ length: Int, _ record: UnsafeMutablePointer<Record>) throws -> Bool {
     try sealIdle()
     let isLarge = length > RingShape.smallPayload
-    guard let held = try open(isLarge: isLarge) else { return nil }
+    guard let held = try open(isLarge: isLarge) else { return false }
     if isLarge { large.append(held) } else { small.append(held) }
-    return Record(segment: held.index, generation: held.generation, offset: 0, length: UInt32(truncatingIfNeeded: length))
+    record.pointee.segment = held.index
+    record.pointee.generation = held.generation
+    record.pointee.offset = 0
+    return true
   }
 
   /// Takes a free segment. Segments rotate inside a window: the memory that was freed last still bounces between two
@@ -188,13 +203,14 @@ struct Producer {
   }
 
   @inline(__always)
-  private mutating func changeHeld(_ segment: Int32, _ change: (inout Held) -> Void) {
+  private func changeHeld(_ segment: Int32, _ change: (UnsafeMutablePointer<Held>) -> Void) {
     if segment < 0 { return }
     // Nearly always the last one.
     if Int(segment) < view.smallCount {
-      for k in (0..<small.count).reversed() where small[k].index == segment { return change(&small[k]) }
+      if let last = small.lastInPlace, last.pointee.index == segment { return change(last) }
+      for k in (0..<small.count).reversed() where small[k].index == segment { return withUnsafeMutablePointer(to: &small[k], change) }
     } else {
-      for k in (0..<large.count).reversed() where large[k].index == segment { return change(&large[k]) }
+      for k in (0..<large.count).reversed() where large[k].index == segment { return withUnsafeMutablePointer(to: &large[k], change) }
     }
   }
 
@@ -233,13 +249,14 @@ struct Producer {
 
   /// Moves a payload from private memory into a segment.
   private mutating func placeSpilled(_ i: Int) throws -> Bool {
-    let old = records[i]
-    guard let spilled = old.spilled, var placed = try place(old.count) else { return false }
-    placed.id = old.id
-    bytes(of: placed).copyMemory(from: UnsafeRawBufferPointer(start: spilled, count: old.count))
-    noteWritten(placed)
+    var record = records[i]
+    guard let spilled = record.spilled else { return true }
+    let count = Int(record.length)
+    if try !place(count, &record) { return false }
+    bytes(of: &record).copyMemory(from: UnsafeRawBufferPointer(start: spilled, count: count))
+    noteWritten(&record)
     spilled.deallocate()
-    records[i] = placed
+    records[i] = record
     return true
   }
 
@@ -296,8 +313,8 @@ struct Producer {
       fields.published.set(now)
       fields.word.release(SlotWord(record.lap, .ready).raw)  // pairs with the acquire in Consumer.claim
       changeHeld(record.segment) { held in
-        held.published += 1
-        held.pending -= 1
+        held.pointee.published &+= 1
+        held.pointee.pending &-= 1
       }
       try Failpoint.published.hit()
     }
@@ -324,7 +341,7 @@ struct Producer {
     forgetReservation()
     for i in min(first, records.count)..<records.count {
       records[i].spilled?.deallocate()
-      changeHeld(records[i].segment) { $0.pending -= 1 }
+      changeHeld(records[i].segment) { $0.pointee.pending -= 1 }
     }
     records.truncate(to: first)
     taken = min(taken, records.count)
@@ -334,12 +351,13 @@ struct Producer {
   /// Seals every segment to which nothing will be added: large ones, and small ones but the last. Strictly after the last
   /// publication of what lies in it, for a sealed segment may be freed at once.
   private mutating func sealIdle() throws {
-    for k in (0..<large.count).reversed() where large[k].pending == 0 && large[k].index != reserved?.segment {
+    let reservedSegment = isReserved ? records.spareInPlace.pointee.segment : -1
+    for k in (0..<large.count).reversed() where large[k].pending == 0 && large[k].index != reservedSegment {
       let held = large[k]
       large.remove(at: k)
       try seal(held)
     }
-    for k in (0..<small.count).reversed() where small[k].pending == 0 && small[k].index != reserved?.segment {
+    for k in (0..<small.count).reversed() where small[k].pending == 0 && small[k].index != reservedSegment {
       if k == small.count - 1, small[k].bump + 64 <= RingShape.smallBytes { continue }
       let held = small[k]
       small.remove(at: k)
@@ -383,9 +401,9 @@ struct Producer {
       ring.wakeAll(.producers)
     }
     let first = records.isEmpty ? nil : records[0]
-    let needsLarge = first.map { $0.spilled != nil && $0.count > RingShape.smallPayload } ?? false
-    let needsSmall = first.map { $0.spilled != nil && $0.count <= RingShape.smallPayload } ?? false
-    let isReady = { [ring, owner] in
+    let needsLarge = first.map { $0.spilled != nil && Int($0.length) > RingShape.smallPayload } ?? false
+    let needsSmall = first.map { $0.spilled != nil && Int($0.length) <= RingShape.smallPayload } ?? false
+    let isReady = { [ring, view, owner] in
       let turn = view.word(Ring.Offset.starving).relaxed
       if turn != 0, turn != UInt64(owner) { return holdsTurn && turn < UInt64(owner) }
       return !ring.isCrowded && ring.hasRoom(wanted)
@@ -420,12 +438,13 @@ struct Producer {
   /// everybody, even when every slot pins a segment.
   mutating func spillSurplus() throws {
     for i in (taken..<max(taken, records.count)).reversed() where large.count > 1 || small.count > 2 {
-      let record = records[i]
+      var record = records[i]
       if record.spilled != nil { continue }
       if Int(record.segment) >= view.smallCount ? large.count <= 1 : small.count <= 2 { continue }
-      let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, record.count), alignment: 16)
-      UnsafeMutableRawBufferPointer(start: copy, count: record.count).copyMemory(from: UnsafeRawBufferPointer(bytes(of: record)))
-      changeHeld(record.segment) { $0.pending -= 1 }
+      let count = Int(record.length)
+      let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, count), alignment: 16)
+      UnsafeMutableRawBufferPointer(start: copy, count: count).copyMemory(from: UnsafeRawBufferPointer(bytes(of: &record)))
+      changeHeld(record.segment) { $0.pointee.pending -= 1 }
       records[i].segment = -1
       records[i].spilled = copy
       try sealIdle()

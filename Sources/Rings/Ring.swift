@@ -223,6 +223,9 @@ struct SlotAux: BitwiseCopyable {
   var mark: UInt64
   var skip: UInt64
 
+  static let markShift: UInt64 = 48
+  static let markBits: UInt64 = 0xff << markShift
+
   init(raw: UInt64) {
     errors = raw >> 56
     mark = raw >> 48 & 0xff

@@ -3,7 +3,7 @@
 /// A hand-over costs the same for one message as for a hundred, so fast calls share one; slow calls go alone, since
 /// everything that waits for the hand-over waits for the slowest. The size doubles while a full batch takes less than
 /// the shortest time worth sharing, and halves when it takes longer than a reader should wait.
-struct BatchPace {
+package struct BatchPace {
   /// The most that may be gathered.
   let most: Int
   private(set) var size = 1
@@ -13,12 +13,12 @@ struct BatchPace {
   static let worthSharing = Duration.microseconds(100)
   static let longEnough = Duration.microseconds(400)
 
-  init(most: Int) { self.most = max(1, most) }
+  package init(most: Int) { self.most = max(1, most) }
 
   /// A call has ended.
   ///
   /// - Returns: whether it is time to hand over
-  mutating func callEnded() -> Bool {
+  package mutating func callEnded() -> Bool {
     if calls == 0 { started = .now }
     calls += 1
     if calls >= size { return true }
@@ -27,7 +27,7 @@ struct BatchPace {
   }
 
   /// A batch was handed over; `isFull` tells whether it ended because it was full and not because nothing was left.
-  mutating func handedOver(isFull: Bool) {
+  package mutating func handedOver(isFull: Bool) {
     let took = ContinuousClock.now - started
     if took > Self.longEnough {
       size = max(1, size / 2)

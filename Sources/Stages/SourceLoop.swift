@@ -34,7 +34,7 @@ enum SourceLoop {
         try source.stop()
         break
       }
-      handoff.begin(nil)
+      handoff.begin()
       let step: SourceStep
       do {
         step = try source.next(out)
@@ -80,7 +80,7 @@ enum SourceLoop {
     worker.handoff.countError()
     switch worker.policy.then {
     case .drop:
-      worker.handoff.begin(nil)
+      worker.handoff.begin()
       worker.handoff.end(.dropped)
       worker.control.send(.messageDropped(id: "", error: failure.description, errors: 1, deaths: 0))
     case .stop:

@@ -1,6 +1,7 @@
 import CBench
 import Platform
 import Rings
+import Stages
 
 /// Our ring with everything that a worker does around it: cells, identities, marks and leases. The loops are those of the
 /// stages, without a plugin.
@@ -13,8 +14,8 @@ final class RingContender: Contender {
     var readers = 1
     /// Written where it will be read instead of copied there.
     var isInPlace = false
-    /// How many calls share a hand-over.
-    var batch = 256
+    /// What a hand-over keeps; less than all shows what the rest costs.
+    var promises = Handoff.Promises.all
   }
 
   private let options: Options
@@ -27,9 +28,9 @@ final class RingContender: Contender {
     cells = try CellBlock.create(cells: options.producers + options.readers, name: "bench-cells")
   }
 
-  /// 1,024 messages, but no more than 64 MiB.
+  /// 1,024 messages, but no more than 8 MiB of them, which is what the other contenders get: more leaves the cache.
   static func makeRing(size: Int, producers: Int, consumers: Int) throws -> Ring {
-    let capacity = max(2, min(1024, (64 << 20) / max(1, size) / 2))
+    let capacity = max(2, min(1024, (8 << 20) / max(1, size)))
     guard let shape = RingShape(capacity: capacity, messageBytes: max(size, 16), producers: producers, consumers: consumers) else {
       throw Invalid("there is no ring for messages of \(size) bytes")
     }
@@ -44,19 +45,24 @@ final class RingContender: Contender {
   private func reader(_ consumer: Int) throws -> Handoff {
     let worker = options.producers + consumer
     let (ring, cell) = try attach(worker: worker)
-    return Handoff(worker: WorkerNumber(worker + 1), cell: cell, input: (ring, consumer), outputs: [], stageHash: 2)
+    return Handoff(worker: WorkerNumber(worker + 1), cell: cell, input: (ring, consumer), outputs: [], stageHash: 2, promises: options.promises)
   }
 
   func produce(_ producer: Int, _ place: Place) throws {
     let (ring, cell) = try attach(worker: producer)
-    let handoff = Handoff(worker: WorkerNumber(producer + 1), cell: cell, input: nil, outputs: [(ring, producer)], stageHash: 1)
+    let handoff = Handoff(
+      worker: WorkerNumber(producer + 1), cell: cell, input: nil, outputs: [(ring, producer)], stageHash: 1, promises: options.promises)
     let writer = Writer(handoff, size: options.size, isInPlace: options.isInPlace, producer: UInt64(producer))
     place.ready()
+    var pace = BatchPace(most: 256)
     var n: UInt64 = 0
     while !place.isStopped {
       try writer.put(n)
       n += 1
-      if handoff.pendingCalls >= options.batch || handoff.isHeavy { try handoff.commit() }
+      if pace.callEnded() || handoff.isHeavy {
+        try handoff.commit()
+        pace.handedOver(isFull: true)
+      }
     }
     try handoff.commit(ended: true)
     try handoff.close()
@@ -65,32 +71,24 @@ final class RingContender: Contender {
 
   func consume(_ consumer: Int, _ place: Place) throws {
     let handoff = try reader(consumer)
-    // The stages hand over at least every hundred microseconds or so, and never hold more than half a fair share.
-    let most = max(1, min(options.batch, (512 << 10) / options.size, ring.shape.capacity / (2 * options.readers)))
+    var pace = BatchPace(most: max(1, min(1024, ring.shape.capacity / (2 * options.readers))))
     let isAlone = options.producers == 1 && options.readers == 1
     var check = cbench_check()
-    var leases: [Lease] = []
     place.ready()
     while true {
-      leases.removeAll(keepingCapacity: true)
-      if try handoff.claim(atMost: 1, into: &leases) == 0 {
-        if handoff.pendingCalls > 0 {
-          try handoff.commit()
-          place.note(check.count, sum: check.sum)
-        } else if try handoff.waitForInput() == .closed {
-          return
-        }
-        continue
-      }
-      for lease in leases {
+      let lease = try handoff.claim()
+      if let lease {
         handoff.begin(lease)
         try Self.see(lease, &check, isAlone: isAlone)
         handoff.end(.done)
+        if !pace.callEnded() { continue }
+      } else if handoff.pendingCalls == 0 {
+        if try handoff.waitForInput() == .closed { return }
+        continue
       }
-      if handoff.pendingCalls >= most {
-        try handoff.commit()
-        place.note(check.count, sum: check.sum)
-      }
+      try handoff.commit()
+      pace.handedOver(isFull: lease != nil)
+      place.note(check.count, sum: check.sum)
     }
   }
 
@@ -106,12 +104,12 @@ final class RingContender: Contender {
   func bystander(holds: Bool) -> @Sendable (Place) throws -> Void {
     { [self] place in
       let handoff = try reader(options.consumers)
-      var leases: [Lease] = []
+      var held: Lease?
       place.ready()
-      while holds, leases.isEmpty, !place.isStopped { _ = try handoff.claim(atMost: 1, into: &leases) }
-      if let lease = leases.first { handoff.begin(lease) }
+      while holds, held == nil, !place.isStopped { held = try handoff.claim() }
+      if let held { handoff.begin(held) }
       while !place.isStopped { cbench_pause_us(1000) }
-      guard let lease = leases.first else { return }
+      guard let lease = held else { return }
       var check = cbench_check()
       try Self.see(lease, &check, isAlone: false)
       handoff.end(.done)
@@ -142,7 +140,7 @@ final class Writer {
 
   /// One call of a source that makes one message.
   func put(_ number: UInt64) throws {
-    handoff.begin(nil)
+    handoff.begin()
     try emit(number)
     handoff.end(.source(position: (number + 1, 0, 0, 0)))
   }
@@ -167,7 +165,6 @@ final class RingEcho: Echo {
   private var writer: Writer?
   private var sending: Handoff?
   private var receiving: Handoff?
-  private var leases: [Lease] = []
   private var check = cbench_check()
 
   init(size: Int) throws {
@@ -188,16 +185,18 @@ final class RingEcho: Echo {
     guard let writer, let sending, let receiving else { return }
     try writer.put(number)
     try sending.commit()
-    leases.removeAll(keepingCapacity: true)
-    while try receiving.claim(atMost: 1, into: &leases) == 0 { _ = try receiving.waitForInput() }
-    for lease in leases {
+    while true {
+      guard let lease = try receiving.claim() else {
+        _ = try receiving.waitForInput()
+        continue
+      }
       receiving.begin(lease)
       guard cbench_see(&check, lease.payload.baseAddress, lease.payload.count) == 0, check.next.0 == number + 1 else {
         throw Invalid("another message came back")
       }
       receiving.end(.done)
+      return try receiving.commit()
     }
-    try receiving.commit()
   }
 
   func echo() throws {
@@ -205,19 +204,15 @@ final class RingEcho: Echo {
     let handoff = Handoff(
       worker: 3, cell: try CellBlock(attaching: cells.descriptor).cell(2), input: (there, 0), outputs: [(back, 0)], stageHash: 3)
     let writer = Writer(handoff, size: size, isInPlace: false, producer: 0)
-    var leases: [Lease] = []
     while true {
-      leases.removeAll(keepingCapacity: true)
-      if try handoff.claim(atMost: 1, into: &leases) == 0 {
+      guard let lease = try handoff.claim() else {
         if try handoff.waitForInput() == .closed { return try handoff.close() }
         continue
       }
-      for lease in leases {
-        handoff.begin(lease)
-        cbench_touch(lease.payload.baseAddress, lease.payload.count)
-        try writer.emit(lease.payload.loadUnaligned(as: UInt64.self))
-        handoff.end(.done)
-      }
+      handoff.begin(lease)
+      cbench_touch(lease.payload.baseAddress, lease.payload.count)
+      try writer.emit(lease.payload.loadUnaligned(as: UInt64.self))
+      handoff.end(.done)
       try handoff.commit()
     }
   }

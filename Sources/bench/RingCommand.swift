@@ -4,7 +4,7 @@ import Rings
 import Specs
 
 /// `bench ring CONTENDER --size 64 [--producers 1 --consumers 1] [--round-trip] [--in-place] [--beside lease|nobody]
-/// [--batch 256] [--without cell|counters] [--seconds 0.3]`: one measurement, one line of JSON.
+/// [--without cell|counters] [--seconds 0.3]`: one measurement, one line of JSON.
 enum RingCommand {
   static func main(_ arguments: [String]) -> Never {
     let options = Options(arguments, switches: ["round-trip", "in-place"])
@@ -23,9 +23,13 @@ enum RingCommand {
 
   private static func run(_ options: Options) throws {
     guard let name = options.words.first else { fail("ring: which contender? ringway, spsc, pipe, sockets or memcpy") }
+    var promises = Handoff.Promises.all
     for what in options.all("without") {
-      // The switches inside Rings do not exist yet.
-      return answer([("unavailable", .string("a hand-off without its \(what)"))])
+      switch what {
+      case "cell": promises.remove(.once)
+      case "counters": promises.remove(.counts)
+      default: fail("ring: --without takes cell or counters")
+      }
     }
     let size = options.integer("size", default: 64, in: 16...(64 << 20))
     let seconds = options.seconds("seconds", default: 0.3)
@@ -48,7 +52,7 @@ enum RingCommand {
     case "ringway":
       var ring = RingContender.Options(size: size, producers: producers, consumers: consumers, readers: consumers)
       ring.isInPlace = options.has("in-place")
-      ring.batch = options.integer("batch", default: ring.batch, in: 1...4096)
+      ring.promises = promises
       let beside = options.all("beside").last
       if beside != nil { ring.readers += 1 }
       let contender = try RingContender(ring)

@@ -117,6 +117,6 @@ import Testing
     let libraries = ["CLinux": "Platform", "CYAML": "Documents", "CPCRE2": "Schemas", "CCurl": "Curl", "CJQ": "Plugins", "CCrypto": "Plugins"]
     for (library, room) in libraries { #expect(importers[library] == [room], "\(library)") }
     #expect(importers["ArgumentParser"] == ["Commands"])
-    #expect(importers["Supervision"] == ["Commands"] && importers["Stages"] == ["Commands"])
+    #expect(importers["Supervision"] == ["Commands"] && importers["Stages"] == ["Commands", "bench"])
   }
 }

@@ -144,7 +144,7 @@ private final class Line {
       var next = Int(cells[0].record.position.0)
       for _ in 0..<shape.batch where next < count && input.hasRoom(handoff.pendingCalls + 1) {
         next += 1
-        handoff.begin(nil)
+        handoff.begin()
         try emit("\(next)", handoff)
         handoff.end(.source(position: (UInt64(next), 0, 0, 0)))
       }

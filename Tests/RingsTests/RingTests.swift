@@ -31,7 +31,7 @@ extension RingsTests {
     }
 
     func put(_ text: String, _ handoff: Handoff, _ n: Int = 1) throws {
-      handoff.begin(nil)
+      handoff.begin()
       try Array(text.utf8).withUnsafeBytes { try handoff.emit($0) }
       handoff.end(.source(position: (UInt64(n), 0, 0, 0)))
       try handoff.commit()
@@ -147,7 +147,6 @@ extension RingsTests {
     let first = try #require(try claim(consumer))
     _ = try #require(try claim(consumer))
     var producer = Producer(bench.ring, lane: 0, owner: 1)
-    defer { producer.destroy() }
     try Array("3".utf8).withUnsafeBytes { try producer.append($0, MessageID(high: 0, low: 0)) }
     for _ in 1...10 { #expect(try producer.takeSlots(1) == 0) }
     #expect(!bench.ring.hasRoom(1))
@@ -171,7 +170,7 @@ extension RingsTests {
       #expect(Thread.start {
         let worker = Handoff(worker: WorkerNumber(w + 1), cell: cell, input: nil, outputs: outputs.map { (ring: $0.0, lane: $0.1) }, stageHash: 1)
         for n in 1...calls {
-          worker.begin(nil)
+          worker.begin()
           for _ in 0..<2 { try? [UInt8](repeating: 7, count: 8).withUnsafeBytes { try worker.emit($0) } }
           worker.end(.source(position: (UInt64(n), 0, 0, 0)))
           try? worker.commit()
@@ -317,7 +316,7 @@ extension RingsTests {
   @Test func aMessageThatIsTooLargeIsRefused() throws {
     let bench = try Bench(capacity: 2, messageBytes: 100)
     let producer = bench.producer()
-    producer.begin(nil)
+    producer.begin()
     let bytes = [UInt8](repeating: 0, count: 101)
     #expect(throws: RingError.messageTooLarge(length: 101, limit: 100)) { try bytes.withUnsafeBytes { try producer.emit($0) } }
     producer.abandon()
