@@ -45,6 +45,7 @@ struct JQ: Transform {
   private let program: Program
   private let isRaw: Bool
   private let isText: Bool
+  private var parser = Parser()
 
   init(_ given: Given, _ context: Context) throws {
     let (program, errors) = Program.compile(given[Self.filter])
@@ -59,7 +60,7 @@ struct JQ: Transform {
     guard let length = Int32(exactly: text.count) else { throw MessageFailure("the message is too long for jq", isPermanent: true) }
     let start = text.baseAddress
     // Text that is no UTF-8 gets replacement characters (jv_string_sized).
-    let input = isText ? jv_string_sized(start, length) : start.map { jv_parse_sized($0, length) } ?? jv_parse_sized("", 0)
+    let input = isText ? jv_string_sized(start, length) : parser.parse(start, length)
     if jv_get_kind(input) == JV_KIND_INVALID {
       throw MessageFailure("the message is not JSON: \(Self.reason(input))", isPermanent: true)
     }
@@ -102,7 +103,53 @@ struct JQ: Transform {
     return text.firstRange(of: " (while parsing").map { String(text[..<$0.lowerBound]) } ?? text
   }
 
-  mutating func close() throws { program.free() }
+  mutating func close() throws {
+    program.free()
+    parser.free()
+  }
+
+  /// A parser that is kept from message to message: `jv_parse_sized` would set one up for each, with its tables and buffers.
+  ///
+  /// It is told that every text goes on, so that it never believes it has seen the end; a newline behind each ends what may be open at
+  /// its end, a number say. Whatever is not one whole value is parsed again by `jv_parse_sized`, which finds the words for it, and the
+  /// parser is made anew.
+  private struct Parser {
+    private var state = jv_parser_new(0)
+
+    mutating func parse(_ text: UnsafePointer<CChar>?, _ length: Int32) -> jv {
+      guard let state, let text, length > 0 else { return jv_parse_sized("", 0) }
+      jv_parser_set_buf(state, text, length, 1)
+      var value = jv_parser_next(state)
+      if jv_get_kind(value) == JV_KIND_INVALID, !hasMessage(value), jv_parser_remaining(state) == 0 {
+        jv_free(value)
+        jv_parser_set_buf(state, "\n", 1, 1)
+        value = jv_parser_next(state)
+      }
+      // Behind the value only white space may follow; it is read here, so that nothing is left for the next message.
+      if jv_get_kind(value) != JV_KIND_INVALID, isBlank(text, length, last: jv_parser_remaining(state)) {
+        if jv_parser_remaining(state) > 0 { jv_free(jv_parser_next(state)) }
+        if jv_parser_remaining(state) == 0 { return value }
+      }
+      jv_free(value)
+      free()
+      self.state = jv_parser_new(0)
+      return jv_parse_sized(text, length)
+    }
+
+    private func isBlank(_ text: UnsafePointer<CChar>, _ length: Int32, last count: Int32) -> Bool {
+      if count > length { return false }
+      let blanks: [CChar] = [0x20, 0x0a, 0x0d, 0x09]
+      for i in Int(length - count)..<Int(length) where !blanks.contains(text[i]) { return false }
+      return true
+    }
+
+    private func hasMessage(_ value: jv) -> Bool { jv_invalid_has_msg(jv_copy(value)) != 0 }
+
+    mutating func free() {
+      if let state { jv_parser_free(state) }
+      state = nil
+    }
+  }
 
   /// A compiled filter.
   private struct Program {

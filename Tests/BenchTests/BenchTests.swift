@@ -102,7 +102,9 @@ import Testing
     let row = try #require(rows.first { ($0["what"] as? String)?.contains("split by hand") == true })
     let rounds = try #require(row["rounds"] as? [String: [Double]])
     let ratios = zip(try #require(rounds["ringway"]), try #require(rounds["split by hand"])).map { $0 / $1 }.sorted()
-    #expect(ratios.count == 3 && row["ratio"] as? Double == ratios[1] && row["met"] as? Bool == (ratios[1] >= 0.97))
+    // Two readers of the same decimal digits may differ in the last bit.
+    let ratio = try #require(row["ratio"] as? Double)
+    #expect(ratios.count == 3 && abs(ratio / ratios[1] - 1) < 1e-12 && row["met"] as? Bool == (ratio >= 0.97))
     #expect(result.output.contains("split by hand") && result.output.contains("≥ 0.97"))
   }
 }

@@ -145,6 +145,25 @@ import Testing
     #expect(throws: WorkerFailure.self) { try JQ(given(["filter": "import \"x\" as x; ."]), context) }
   }
 
+  /// One parser reads all messages: what one leaves open, or behind its value, must not reach the next.
+  @Test func jqReadsEachMessageForItself() throws {
+    var jq = try JQ(given(["filter": "."]), context)
+    let bom = "\u{feff}"
+    for (text, result) in [
+      ("{\"a\":[1,2]}", "{\"a\":[1,2]}"), ("5", "5"), ("5 ", "5"), (" \t5\r\n", "5"), ("true", "true"), ("null", "null"), ("\"x\"", "\"x\""), ("[]\n\n", "[]"),
+      ("1e3", "1000"), ("-0.5", "-0.5"), (bom + "[7]", "[7]"), ("nan", "null"),
+      ("", nil), (" ", nil), ("{", nil), ("{}{", nil), ("{} {", nil), ("[1", nil), ("[1]]", nil), ("1 2", nil), ("1,", nil), ("\"x", nil), ("tru", nil), ("{\"a\"", nil),
+      ("]", nil), ("{} x", nil), ("[1] \"", nil), ("5x", nil), ("'a'", nil), ("{a:1}", nil), ("[,]", nil), ("\u{1e}1", nil),
+    ] as [(String, String?)] {
+      if let result {
+        #expect(try call(&jq, text) == [result], "\(text)")
+      } else {
+        #expect(throws: MessageFailure.self, "\(text)") { try call(&jq, text) }
+      }
+      #expect(try call(&jq, "{\"next\":1}") == ["{\"next\":1}"], "after \(text)")
+    }
+  }
+
   @Test func jqReadsTextAndWritesRaw() throws {
     var jq = try JQ(given(["filter": "ascii_upcase, length", "input": "text", "raw": true]), context)
     #expect(try call(&jq, "no {json}") == ["NO {JSON}", "9"])
