@@ -82,10 +82,10 @@ package enum Descriptors {
     while true {
       var timeout: Int32 = -1
       if let deadline {
-        // Rounded up: a wait that ends early would only turn around once more.
-        let (seconds, atto) = (deadline - .now).components
-        let milliseconds = min(max(0, seconds), 86_400) * 1000 + (seconds < 0 ? 0 : (atto + 999_999_999_999_999) / 1_000_000_000_000_000)
-        timeout = Int32(clamping: milliseconds)
+        // Rounded up: a wait that ends early would only turn around once more. A deadline that has passed, by less than a
+        // second too, must not come out negative: poll(2) would take that for no deadline at all.
+        let (seconds, atto) = max(.zero, deadline - .now).components
+        timeout = Int32(clamping: min(seconds, 86_400) * 1000 + (atto + 999_999_999_999_999) / 1_000_000_000_000_000)
       }
       let n = poll(&polled, nfds_t(polled.count), timeout)
       if n >= 0 { return polled.map { $0.revents != 0 } }

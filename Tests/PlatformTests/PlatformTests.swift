@@ -46,6 +46,15 @@ import Testing
     #expect(parsed?.host == host && parsed?.port == port)
   }
 
+  /// Less than a second ago counts too: poll(2) takes a negative time for none.
+  @Test(arguments: [Duration.zero, .milliseconds(3), .milliseconds(20), .milliseconds(999), .seconds(1), .milliseconds(1500), .seconds(100_000)])
+  func aDeadlineThatHasPassedIsNotWaitedFor(ago: Duration) throws {
+    let rescue = try #require(EventDescriptor())
+    // Ends a wait that would never end.
+    #expect(Thread.start { _ = Descriptors.wait([], until: .now + .seconds(3)); rescue.signal() })
+    #expect(Descriptors.wait([.readable(rescue.descriptor)], until: .now - ago) == [false])
+  }
+
   @Test func whatIsWrittenIsReadAndAnEndIsAnEnd() throws {
     let pipe = try Channel.pipe()
     var buffer = [UInt8](repeating: 0, count: 16)
