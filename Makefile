@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test models check install clean schema
+.PHONY: help setup build run test models torture check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
@@ -39,6 +39,11 @@ test: setup ## run the tests
 models: setup ## run the models of the protocol with more kills, messages and slots
 	swift build --build-tests
 	RINGWAY_MODELS=full swift test --skip-build --filter ModelTests
+
+torture: setup ## kill, stop and time out workers 10,000 times, and have another program judge what arrives
+	swift build $(RELEASE) --product bench
+	swift build --build-tests
+	RINGWAY_TORTURE=full RINGWAY_BENCH_BINARY="$(abspath .build/release/bench)" swift test --skip-build --filter TortureTests
 
 check: setup ## what a change must pass beyond the tests: no warnings, explicit imports, nothing generated is stale
 	swift build --build-tests --scratch-path .build-check --explicit-target-dependency-import-check error -Xswiftc -warnings-as-errors
