@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test models bench check install clean schema
+.PHONY: help setup build run test models torture soak bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
@@ -10,6 +10,7 @@ PREFIX   ?= /usr/local
 BINARY   := .build/release/ringway
 # The Swift libraries go into the binary, so that it runs where there is no Swift.
 RELEASE  := -c release --static-swift-stdlib
+MESSAGES ?= 100000000
 # Suites that others wrote, if they lie beside this folder.
 CORPORA  ?= $(wildcard ../shared/corpora)
 # Programs that do the same work in other ways, to be measured beside ours; copied before they are run.
@@ -41,6 +42,15 @@ test: setup ## run the tests
 models: setup ## run the models of the protocol with more kills, messages and slots
 	swift build --build-tests
 	RINGWAY_MODELS=full swift test --skip-build --filter ModelTests
+
+torture: setup ## kill, stop and time out workers 10,000 times, and have another program judge what arrives
+	swift build $(RELEASE) --product bench
+	swift build --build-tests
+	RINGWAY_TORTURE=full RINGWAY_BENCH_BINARY="$(abspath .build/release/bench)" swift test --skip-build --filter TortureTests
+
+soak: setup ## move 100 million messages through three stages and watch memory, descriptors and rate (MESSAGES=N, NEAR_OVERFLOW=1)
+	swift build $(RELEASE) --product bench
+	.build/release/bench soak --messages $(MESSAGES) $(if $(NEAR_OVERFLOW),--near-overflow)
 
 bench: setup ## measure rings, pipelines, start and costs beside their peers (BENCH_ONLY=ring,W1 BENCH_JSON=file ROUNDS=5 PEERS=all)
 	swift build $(RELEASE) --product bench

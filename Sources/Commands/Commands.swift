@@ -4,6 +4,7 @@
 import ArgumentParser
 package import PluginKit
 import Plugins
+package import Rings
 import Specs
 import Stages
 
@@ -13,14 +14,18 @@ package enum Commands {
   /// What this program can run: the built-ins, and what a program with plugins of its own has added before anything else.
   // Unsafe: written by the first lines of main alone, while there is one thread.
   nonisolated(unsafe) private(set) static var plugins = Catalog.all
+  nonisolated(unsafe) private(set) static var ringStart = RingStart.zero
 
   static var specs: [PluginSpec] { plugins.map(\.spec) }
 
   /// Runs the command line that this process was started with: a worker's, or a person's.
   ///
-  /// - Parameter more: plugins beside the built-ins
-  package static func main(adding more: [AnyPlugin] = []) {
+  /// - Parameters:
+  ///   - more: plugins beside the built-ins
+  ///   - ringStart: where the counters of the rings begin
+  package static func main(adding more: [AnyPlugin] = [], ringStart start: RingStart = .zero) {
     plugins += more
+    ringStart = start
     // A worker is this same program started again; it must be there in milliseconds, so it goes past the command line.
     if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
       runWorker(arguments: CommandLine.arguments, plugins: plugins)

@@ -33,7 +33,7 @@ struct RunCommand: ParsableCommand {
     Output.say(check.text)
     guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
     let screen = Screen(plan, progress, common)
-    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick), observer: screen)
+    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart), observer: screen)
     screen.finish(result)
     if let report {
       do throws(SystemError) { try Files.replace(report, with: result.json.pretty + "\n") } catch {

@@ -1,3 +1,5 @@
+package import Rings
+
 /// Hears what happens in a run. Called on the main thread; what it takes, the run waits.
 package protocol RunObserver: AnyObject {
   func heard(_ line: RunLine)
@@ -24,6 +26,11 @@ package struct RunLine: Sendable {
 package struct RunOptions: Sendable {
   /// How often the observer is told of the progress; nil for never.
   package var tick: Duration?
+  /// Where the counters of the rings begin; anything but zero is for tests.
+  package var ringStart: RingStart
 
-  package init(tick: Duration? = nil) { self.tick = tick }
+  package init(tick: Duration? = nil, ringStart: RingStart = .zero) {
+    self.tick = tick
+    self.ringStart = ringStart
+  }
 }

@@ -7,7 +7,7 @@ import Specs
 package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any RunObserver) -> RunReport {
   let began = ContinuousClock.now
   do throws(StageMemory.Failure) {
-    let memory = try StageMemory(plan)
+    let memory = try StageMemory(plan, ringStart: options.ringStart)
     defer { memory.release() }
     return Runner(plan, memory, options, observer, began).run()
   } catch {

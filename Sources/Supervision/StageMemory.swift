@@ -21,7 +21,7 @@ final class StageMemory {
 
   private(set) var parts: [Parts] = []
 
-  init(_ plan: Plan) throws(Failure) {
+  init(_ plan: Plan, ringStart: RingStart) throws(Failure) {
     var firstLanes = [Int](repeating: 0, count: plan.stages.count)
     do throws(SystemError) {
       for (i, stage) in plan.stages.enumerated() {
@@ -33,7 +33,7 @@ final class StageMemory {
             let shape = RingShape(
               capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
           else { throw SystemError("ring", stage.name, errno: 22) }
-          ring = try Ring.create(shape, name: "ringway-\(stage.name)")
+          ring = try Ring.create(shape, name: "ringway-\(stage.name)", start: ringStart)
         }
         parts.append(Parts(ring: ring, cells: cells))
       }

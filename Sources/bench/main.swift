@@ -5,5 +5,8 @@ import Commands
 switch CommandLine.arguments.dropFirst().first {
 case "ring": RingCommand.main(Array(CommandLine.arguments.dropFirst(2)))
 case "split": SplitCommand.main(Array(CommandLine.arguments.dropFirst(2)))
-default: Commands.main(adding: Workload.plugins)
+case "soak": Soak.main(Array(CommandLine.arguments.dropFirst(2)))
+default:
+  Soak.followParent()
+  Commands.main(adding: Workload.plugins + TortureStages.all + SoakStages.all, ringStart: RingStartOption.given)
 }

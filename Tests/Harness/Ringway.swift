@@ -61,12 +61,17 @@ public final class Running {
   public var workers: [(pid: Int32, stage: String)] { Self.children(of: pid) }
 
   public static func children(of parent: Int32) -> [(pid: Int32, stage: String)] {
-    let list = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""
-    return list.split(separator: " ").compactMap { Int32($0) }.compactMap { pid in
+    pids(childrenOf: parent).compactMap { pid in
       guard let line = try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8) else { return nil }
       let words = line.split(separator: "\0")
       return words.count > 2 && words[1] == "__worker" ? (pid, String(words[2])) : nil
     }
+  }
+
+  /// All child processes, whatever they are.
+  public static func pids(childrenOf parent: Int32) -> [Int32] {
+    let list = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""
+    return list.split(separator: " ").compactMap { Int32($0) }
   }
 
   /// Waits for the end.
@@ -116,12 +121,13 @@ public final class TemporaryFolder: Sendable {
 
 /// Waits until a condition holds. It yields the core in between and gives up at the deadline: the deadline bounds a test
 /// that would hang, it is never what a passing test waits for.
-public func eventually(within seconds: TimeInterval = 20, _ condition: () -> Bool) -> Bool {
+///
+/// - Parameter interval: how often to look, in seconds
+public func eventually(within seconds: TimeInterval = 20, every interval: TimeInterval = 0.002, _ condition: () -> Bool) -> Bool {
   let deadline = Date().addingTimeInterval(seconds)
   while !condition() {
     if Date() > deadline { return false }
-    var nothing = pollfd(fd: -1, events: 0, revents: 0)
-    poll(&nothing, 1, 2)
+    usleep(UInt32(interval * 1e6))
   }
   return true
 }

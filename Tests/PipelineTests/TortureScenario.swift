@@ -1,0 +1,183 @@
+import Foundation
+import Harness
+
+/// What is tortured: a pipeline, and what its files must hold in the end.
+struct TortureScenario: Sendable {
+  enum Shape: String, CaseIterable, Sendable {
+    /// One process each: every source's order is kept.
+    case line
+    /// Several processes of each but the sink, two transforms in a row.
+    case parallel
+    /// A source and a transform with two readers each, one of them shared: order is kept here too.
+    case broadcast
+    /// Two sources into one transform, in order.
+    case merge
+    /// Two sources, two transforms, and two files that each read two stages.
+    case diamond
+  }
+
+  var shape: Shape
+  var capacity: Int
+  /// The longest message in bytes.
+  var limit: Int
+  /// How many kills, stops and bursts.
+  var events: Int
+  /// How many of them come in one run; the end of the input comes under fire once a run.
+  var eventsInRun: Int
+
+  var isLarge: Bool { limit > 65_536 }
+  /// One run for everything, in which descriptors and memory are compared.
+  var isLong = false
+  var name: String { "\(shape.rawValue)-\(capacity)-\(isLarge ? "large" : "small")\(isLong ? "-long" : "")" }
+
+  /// How many numbers each source goes through, so that a run lasts for its events: by the messages that pass between two.
+  func count(_ perEvent: Int) -> Int { max(20, eventsInRun * perEvent / sources.count) }
+
+  // MARK: The pipeline
+
+  /// More than a ring holds, so that calls are handed over in parts; rarely where it is a lot more, and not where it would
+  /// be half a gigabyte, which takes longer than the timeout.
+  private var burst: (count: Int, every: Int) {
+    if isLarge, capacity > 100 { return (0, 1) }
+    return (3 * capacity + 1, capacity > 100 ? 4096 : isLarge ? 128 : 32)
+  }
+  private func processes(_ wanted: Int) -> Int { min(wanted, capacity) }
+
+  private var sources: [String] {
+    switch shape {
+    case .line, .broadcast: ["0"]
+    case .parallel: ["0", "1"]
+    case .merge: ["0", "10"]
+    case .diamond: ["0", "1", "10"]
+    }
+  }
+
+  var files: [File] {
+    let all = sources.joined(separator: ",")
+    return switch shape {
+    case .line, .merge: [File("a.txt", ["1:\(all)"], isOrdered: true)]
+    case .parallel: [File("a.txt", ["12:\(all)"], isOrdered: false)]
+    case .broadcast: [File("a.txt", ["1:0"], isOrdered: true), File("b.txt", [":0"], isOrdered: true), File("c.txt", ["1:0"], isOrdered: true)]
+    case .diamond: [File("a.txt", ["1:\(all)", "2:\(all)"], isOrdered: false), File("b.txt", ["2:\(all)", ":10"], isOrdered: false)]
+    }
+  }
+
+  struct File: Sendable {
+    let name: String
+    /// As the oracle takes them.
+    let routes: [String]
+    let isOrdered: Bool
+
+    init(_ name: String, _ routes: [String], isOrdered: Bool) {
+      self.name = name
+      self.routes = routes
+      self.isOrdered = isOrdered
+    }
+  }
+
+  func oracleArguments(_ file: File, seed: UInt64, count: Int) -> [String] {
+    var all = ["--seed", "\(seed)", "--limit", "\(limit)", "--count", "\(count)"]
+    for level in 1...2 { all += ["--fan", "\(level),\(level == 1 ? burst.count : 0),\(burst.every)"] }
+    for route in file.routes { all += ["--route", route] }
+    return all + (file.isOrdered ? ["--ordered"] : [])
+  }
+
+  func yaml(seed: UInt64, count: Int) -> String {
+    // A message comes back however often its workers die; what must not happen is that it is given up.
+    let patience = """
+          timeout: \(isLarge ? 300 : 200)ms
+          restart: {max: 1000000, within: 100ms, backoff: 1ms}
+          on_error: {deaths: 254, retries: 254}
+      """
+    func source(_ name: String, _ number: Int, processes: Int = 1) -> String {
+      """
+        \(name):
+          plugin: torture.source
+          processes: \(processes)
+          with: {seed: \(seed), limit: \(limit)B, count: \(count), source: \(number)}
+      \(patience)
+      """
+    }
+    func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1) -> String {
+      let more = level == 1 ? "burst: \(burst.count), burst_every: \(burst.every), fail_every: 97, " : ""
+      return """
+          \(name):
+            plugin: torture.transform
+            inputs: [\(inputs)]
+            processes: \(self.processes(processes))
+            queue: {capacity: \(capacity), message: \(limit)B}
+            with: {seed: \(seed), limit: \(limit)B, level: \(level), \(more)slow_every: \(max(100, count / 3))}
+        \(patience)
+        """
+    }
+    func sink(_ name: String, _ inputs: String, _ path: String) -> String {
+      """
+        \(name):
+          plugin: file.write
+          inputs: [\(inputs)]
+          queue: {capacity: \(capacity), message: \(limit)B}
+          with: {path: \(path)}
+      \(patience)
+      """
+    }
+    let stages =
+      switch shape {
+      case .line: [source("numbers", 0), transform("work", "numbers", level: 1), sink("out", "work", "a.txt")]
+      case .parallel:
+        [
+          source("numbers", 0, processes: 2), transform("work", "numbers", level: 1, processes: 3),
+          transform("more", "work", level: 2, processes: 2), sink("out", "more", "a.txt"),
+        ]
+      case .broadcast:
+        [
+          source("numbers", 0), transform("work", "numbers", level: 1), sink("out", "work", "a.txt"), sink("raw", "numbers", "b.txt"),
+          sink("copy", "work", "c.txt"),
+        ]
+      case .merge:
+        [source("numbers", 0), source("others", 16), transform("work", "numbers, others", level: 1), sink("out", "work", "a.txt")]
+      case .diamond:
+        [
+          source("numbers", 0, processes: 2), source("others", 16), transform("work", "numbers, others", level: 1, processes: 2),
+          transform("more", "numbers, others", level: 2, processes: 2), sink("out", "work, more", "a.txt"),
+          sink("both", "more, others", "b.txt"),
+        ]
+      }
+    return "ringway: 1\nmemory: 64GiB\nstages:\n" + stages.joined(separator: "\n") + "\n"
+  }
+
+  /// How many processes a run has when all are there.
+  var processCount: Int {
+    switch shape {
+    case .line: 3
+    case .parallel: 3 + processes(3) + processes(2)
+    case .broadcast: 5
+    case .merge: 4
+    case .diamond: 5 + 2 * processes(2)
+    }
+  }
+
+  // MARK: Which there are
+
+  /// Every shape on rings of 1, 2, 7 and 1,024 slots with small and large messages, and one long run: 10,000 events and more.
+  static let all: [TortureScenario] =
+    Shape.allCases.flatMap { shape in
+      [1, 2, 7, 1024].flatMap { capacity in
+        [300, 1 << 20].map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
+      }
+    } + [TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 1500, eventsInRun: 1500, isLong: true)]
+
+  /// A twentieth of that: each shape, each capacity and each size at least once.
+  static let some: [TortureScenario] = [
+    TortureScenario(shape: .line, capacity: 1, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .line, capacity: 1024, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .parallel, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .parallel, capacity: 1024, limit: 1 << 20, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .broadcast, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .broadcast, capacity: 1024, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .merge, capacity: 1, limit: 1 << 20, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .merge, capacity: 7, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .diamond, capacity: 7, limit: 1 << 20, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .diamond, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 100, eventsInRun: 100, isLong: true),
+  ]
+}
