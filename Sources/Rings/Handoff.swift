@@ -239,12 +239,14 @@ package final class Handoff {
     endCall()
   }
 
-  /// Notes in the slot that the plugin has failed on the message.
+  /// Notes in the slot, and in the lease, that the plugin has failed on the message.
   ///
   /// - Returns: how often it has by now, over all workers that tried
-  package func recordError(_ lease: Lease) -> Int {
+  @discardableResult
+  package func recordError(_ lease: inout Lease) -> Int {
     cell.countError()
-    return input?.pointee.countError(lease) ?? 0
+    if let input { lease.errors = input.pointee.countError(lease) }
+    return lease.errors
   }
 
   package func countError() { cell.countError() }

@@ -71,7 +71,7 @@ enum DeliveryLoop {
   private static func settle<S: DeliverySink>(
     _ outcome: Outcome, _ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker
   ) throws {
-    guard let lease = underWay.remove(outcome.token) else {
+    guard var lease = underWay.remove(outcome.token) else {
       throw WorkerFailure(.pluginProtocol, "the plugin reported the outcome of a delivery that is not under way")
     }
     for _ in 0..<outcome.retries { worker.handoff.countRetry() }
@@ -80,7 +80,7 @@ enum DeliveryLoop {
       worker.handoff.begin(lease)
       worker.handoff.end(.done)
     case .failed(let error):
-      let errors = worker.handoff.recordError(lease)
+      let errors = worker.handoff.recordError(&lease)
       if worker.policy.retries(afterErrors: errors, MessageFailure(error)) {
         worker.handoff.countRetry()
         return try begin(lease, &underWay, &sink, worker)

@@ -45,6 +45,7 @@ enum SinkLoop {
 
   private static func take<S: Sink>(_ lease: Lease, _ sink: inout S, _ worker: Worker) throws {
     let handoff = worker.handoff
+    var lease = lease
     handoff.begin(lease)
     if worker.policy.isPoison(lease.deaths) {
       return try giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors, worker)
@@ -57,7 +58,7 @@ enum SinkLoop {
         handoff.abandon()
         throw failure
       } catch {
-        let errors = handoff.recordError(lease)
+        let errors = handoff.recordError(&lease)
         guard worker.policy.retries(afterErrors: errors, error) else {
           return try giveUp(lease, error: "\(error)", errors: errors, worker)
         }

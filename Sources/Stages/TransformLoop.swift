@@ -35,6 +35,7 @@ enum TransformLoop {
 
   private static func process<T: Transform>(_ lease: Lease, _ transform: inout T, _ out: StageOutput, _ worker: Worker) throws {
     let handoff = worker.handoff
+    var lease = lease
     if worker.policy.isPoison(lease.deaths) {
       handoff.begin(lease)
       return try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
@@ -51,7 +52,7 @@ enum TransformLoop {
         throw corruption
       } catch {
         handoff.abandon()
-        let errors = handoff.recordError(lease)
+        let errors = handoff.recordError(&lease)
         guard worker.policy.retries(afterErrors: errors, error) else {
           handoff.begin(lease)
           return try worker.giveUp(lease, error: "\(error)", errors: errors)

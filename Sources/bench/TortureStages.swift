@@ -120,8 +120,6 @@ private struct TortureTransform: Transform {
   private let burstEvery: UInt64
   private let slowEvery: UInt64
   private let failEvery: UInt64
-  /// The key of the latest message that failed here: a try in the same worker does not see it in `attempts`.
-  private var failed: UInt64?
 
   init(_ given: Given, _ context: Context) throws {
     writer = TortureWriter(seed: given[TortureStages.seed], limit: given[TortureStages.limit])
@@ -156,8 +154,7 @@ private struct TortureTransform: Transform {
   private mutating func misbehave(_ key: UInt64, _ isFirstTry: Bool) throws {
     guard isFirstTry else { return }
     if slowEvery > 0, mix(key ^ 4) % slowEvery == 0 { _ = Descriptors.wait([], until: nil) }
-    if failEvery > 0, mix(key ^ 5) % failEvery == 0, failed != key {
-      failed = key
+    if failEvery > 0, mix(key ^ 5) % failEvery == 0 {
       throw MessageFailure("torture: the first try fails")
     }
   }
