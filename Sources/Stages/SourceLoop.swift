@@ -23,6 +23,7 @@ enum SourceLoop {
     func handOver(ended: Bool = false, isFull: Bool) throws {
       if handoff.pendingCalls > 0 || ended { try handoff.commit(ended: ended) }
       pace.handedOver(isFull: isFull)
+      worker.control.look()
       if let reached = position {
         position = nil
         try source.committed(reached)
@@ -40,6 +41,7 @@ enum SourceLoop {
         step = try source.next(out)
       } catch let failure as MessageFailure {
         try giveUp(failure, worker)
+        worker.control.look()
         continue
       } catch let failure as WorkerFailure {
         // What it made before it could not go on is good.
@@ -58,9 +60,10 @@ enum SourceLoop {
           try handOver(isFull: false)
         } else {
           handoff.waitingForInput {
-            var interests = [Descriptors.Interest.readable(worker.control.stopDescriptor)]
+            var interests = [Descriptors.Interest.readable(worker.control.descriptor)]
             if let readable { interests.append(.readable(readable)) }
             _ = Descriptors.wait(interests, until: until)
+            worker.control.look()
           }
         }
       case .end:

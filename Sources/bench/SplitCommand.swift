@@ -2,7 +2,7 @@ import CBench
 import Platform
 import Specs
 
-/// `bench split COUNT [--processes 2]`: the work of W3 split by hand between forked processes that share no more than the
+/// `bench split COUNT [--processes 2] [--rounds 6500]`: the work of W3 split by hand between forked processes that share no more than the
 /// number of the next message: what the cores allow when nothing has to be handed over.
 ///
 /// Each process is kept on a core of its own: left alone on a busy machine, both were on the same one in half of all looks.
@@ -12,6 +12,7 @@ enum SplitCommand {
     let options = Options(arguments)
     guard let count = options.words.first.flatMap({ Int($0) }), count > 0 else { fail("split: how many messages?") }
     let processes = options.integer("processes", default: 2, in: 1...64)
+    let rounds = options.integer("rounds", default: Workload.roundsOfW3, in: 1...1_000_000)
     guard let page = cbench_page_make() else { fail("split: no shared memory") }
     let cpus = Machine.usableCPUs
     let start = Clock.now
@@ -19,7 +20,7 @@ enum SplitCommand {
       let pid = cbench_fork(120)
       if pid == 0 {
         cbench_pin(Int32(k % cpus))
-        cbench_exit(work(page, UInt64(count)) ? 0 : 1)
+        cbench_exit(work(page, UInt64(count), rounds) ? 0 : 1)
       }
       return pid
     }
@@ -30,13 +31,13 @@ enum SplitCommand {
     CurrentProcess.exit(ExitCode.success.rawValue)
   }
 
-  private static func work(_ page: OpaquePointer, _ count: UInt64) -> Bool {
+  private static func work(_ page: OpaquePointer, _ count: UInt64, _ rounds: Int) -> Bool {
     guard let hash = Digester() else { return false }
     var digest: Digester.Digest = (0, 0, 0, 0)
     while true {
       let n = cbench_next(page)
       if n >= count { return true }
-      let isDone = Workload.withMessage(n, bytes: 32) { bytes in hash.digest(bytes, rounds: Workload.roundsOfW3, into: &digest) }
+      let isDone = Workload.withMessage(n, bytes: 32) { bytes in hash.digest(bytes, rounds: rounds, into: &digest) }
       if !isDone { return false }
     }
   }

@@ -80,14 +80,18 @@ struct WorkloadSource: Source {
 /// Does the work.
 struct WorkloadWork: Transform {
   static let spec = PluginSpec(
-    "bench.work", .transform, "Does the work of a workload.", settings: [Workload.setting.declaration], example: example)
+    "bench.work", .transform, "Does the work of a workload.", settings: [Workload.setting.declaration, rounds.declaration], example: example)
+
+  private static let rounds = Setting.integer("rounds", "How often W3 hashes.", in: 1...1_000_000, default: Workload.roundsOfW3)
 
   private let workload: Workload
+  private let rounds: Int
   private let digester: Digester
   private var digest: Digester.Digest = (0, 0, 0, 0)
 
   init(_ given: Given, _ context: Context) throws {
     workload = given[Workload.setting]
+    rounds = given[Self.rounds]
     guard let digester = Digester() else { throw WorkerFailure(.system, "libcrypto has no SHA-256") }
     self.digester = digester
   }
@@ -104,7 +108,7 @@ struct WorkloadWork: Transform {
       target.storeBytes(of: sum, toByteOffset: 4, as: UInt32.self)
       try out.emitReserved(8)
     case .w3:
-      try hash(payload, Workload.roundsOfW3)
+      try hash(payload, rounds)
       let target = try out.reserve(40)
       target.storeBytes(of: payload.loadUnaligned(as: UInt64.self), as: UInt64.self)
       withUnsafeBytes(of: &digest) { UnsafeMutableRawBufferPointer(rebasing: target[8...]).copyMemory(from: $0) }
