@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test models torture soak bench check install clean schema
+.PHONY: help setup build run test models torture soak bench check install clean schema fuzz sanitize
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
@@ -66,6 +66,39 @@ schema: setup ## generate schemas/pipeline.schema.json
 	mkdir -p schemas
 	.build/debug/ringway schema > schemas/pipeline.schema.json
 
+# Fuzzing. Tests/Fuzz is a package of its own; what it needs and finds stays in .build-fuzz. A target's inputs so far are
+# what the next run begins with. Portions of minutes, so that a run can be broken off.
+FUZZ_TARGETS ?= composer validator order recovery handoff
+FUZZ_RUNS    ?= 1000000
+FUZZ         := .build-fuzz
+# libFuzzer without its main, in the compiler's own folder (Linux; Swift's toolchain brings clang along).
+export FUZZER_RUNTIME := $(wildcard $(dir $(realpath $(shell command -v swift)))../lib/clang/*/lib/linux/libclang_rt.fuzzer_no_main-$(shell uname -m).a)
+# Swift keeps bits of its own in pointers, so that leaks cannot be told from what is reachable: memory is bounded instead.
+FUZZ_OPTIONS := SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8:malloc_context_size=3
+
+fuzz: setup ## feed a million made-up inputs to each target of Tests/Fuzz (FUZZ_TARGETS, FUZZ_RUNS)
+	@test -n "$(FUZZER_RUNTIME)" || { echo "Swift's toolchain has no libFuzzer here"; exit 1; }
+	swift build --package-path Tests/Fuzz --scratch-path $(FUZZ) -c release --sanitize=address
+	mkdir -p $(FUZZ)/{seeds,corpus,found}/{composer,validator,order,recovery,handoff}
+	$(FUZZ_OPTIONS) $(FUZZ)/release/corpus $(FUZZ)/seeds . "$(abspath $(CORPORA))"
+	@for target in $(FUZZ_TARGETS); do $(FUZZ_OPTIONS) Tests/Fuzz/run.sh $(FUZZ) $$target $(FUZZ_RUNS) || exit 1; done
+
+# The address sanitizer runs all tests but two groups: ModelTests are plain values, optimised whatever the rest is, and
+# jqFreesWhatItTakes measures memory, of which the sanitizer keeps what was freed. The thread sanitizer sees one process at
+# a time, so it runs what has threads in the tests' own process; what processes do to each other in shared memory is the
+# models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
+SANITIZE = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2) && RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) \
+	swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
+
+sanitize: setup ## run the tests under the address, thread and undefined behaviour sanitizers
+	mkdir -p .build-sanitize
+	for sanitizers in undefined address,undefined; do \
+	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/CLinux/include \
+	    Sources/CLinux/*.c Tests/CLinuxCheck/check.c -o .build-sanitize/clinux-check && .build-sanitize/clinux-check || exit 1; \
+	done
+	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0) --skip jqFreesWhatItTakes
+	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1) --skip CommandsTests --skip PipelineTests --skip RepositoryTests
+
 install: build ## install into PREFIX (default /usr/local)
 	install -D -m 755 $(BINARY) "$(PREFIX)/bin/ringway"
 	strip "$(PREFIX)/bin/ringway"
@@ -73,4 +106,4 @@ install: build ## install into PREFIX (default /usr/local)
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
 
 clean: ## remove what was built
-	rm -rf .build .build-check .build-bench
+	rm -rf .build .build-check .build-bench .build-fuzz .build-asan .build-tsan .build-sanitize

@@ -80,6 +80,8 @@ let package = Package(
     .executableTarget(name: "oracle", path: "Tests/Oracle", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
     tests("RepositoryTests", ["Harness", "Commands", "ringway"]),
     tests("BenchTests", ["Harness", "bench"]),
+    // What the fuzzer found; its targets are linked in from Tests/Fuzz, a package of its own.
+    tests("FindingsTests", ["Harness", "Supervision", "Schemas", "Documents", "Plans", "Rings", "Platform", "Specs"]),
     // Walks through millions of states, so it is optimised whatever the rest is.
     .testTarget(name: "ModelTests", swiftSettings: settings + [.unsafeFlags(["-O"])]),
   ],

@@ -73,8 +73,8 @@ final class Screen: RunObserver {
       if let bottleneck = report.bottleneck { Output.say(bottleneck.sentence + "\n") }
       for line in report.ledger where common.verbose || !line.balances { Output.say("ledger: \(line.text)\n") }
       if !common.verbose, !report.ledger.isEmpty, report.ledger.allSatisfy(\.balances) {
-        let left = report.ledger.reduce(0) { $0 + $1.left }
-        let dropped = report.ledger.reduce(0) { $0 + $1.dropped }
+        let left = total(report.ledger.map(\.left))
+        let dropped = total(report.ledger.map(\.dropped))
         Output.say("ledger: every queue balances, \(dropped) dropped, \(left) left\n")
       }
     }
@@ -82,6 +82,14 @@ final class Screen: RunObserver {
     switch report.outcome {
     case "finished", "drained": if !common.quiet { Output.say(color("32", report.outcome) + " in \(seconds)\n") }
     default: Output.say(color("31", report.outcome) + " after \(seconds) (exit \(report.code.rawValue)): \(report.cause)\n")
+    }
+  }
+
+  /// Counts that a worker which ran wild has written may be anything.
+  private func total(_ counts: [Int]) -> Int {
+    counts.reduce(0) { sum, count in
+      let (next, overflow) = sum.addingReportingOverflow(count)
+      return overflow ? Int.max : next
     }
   }
 

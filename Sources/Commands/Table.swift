@@ -21,7 +21,7 @@ enum Table {
     let head = ["stage", "in", "out", "a second", "queue", "busy"]
     let rows = report.stages.enumerated().map { i, stage in
       let before = last.flatMap { i < $0.stages.count ? $0.stages[i].emitted : nil } ?? 0
-      let rate = seconds > 0 ? Quantity.fixed(Double(stage.emitted - before) / seconds, 0) : "-"
+      let rate = seconds > 0 ? Quantity.fixed((Double(stage.emitted) - Double(before)) / seconds, 0) : "-"
       let queue = stage.queued.flatMap { queued in stage.capacity.map { "\(queued)/\($0)" } } ?? "-"
       return [
         stage.name + (stage.processes > 1 ? " x\(stage.processes)" : ""), stage.kind == .source ? "-" : String(stage.received),
