@@ -2,12 +2,13 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test models torture soak bench check install clean schema fuzz sanitize
+.PHONY: help setup build run test steps mutants models torture soak fuzz sanitize bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
 PREFIX   ?= /usr/local
 BINARY   := .build/release/ringway
+STEPPER  := .build/release/stepper
 # The Swift libraries go into the binary, so that it runs where there is no Swift.
 RELEASE  := -c release --static-swift-stdlib
 MESSAGES ?= 100000000
@@ -37,7 +38,15 @@ run: build ## build, and run pipelines/frames.yaml
 
 test: setup ## run the tests
 	swift build --build-tests
-	RINGWAY_CORPORA="$(abspath $(CORPORA))" swift test --skip-build
+	swift build $(RELEASE) --product stepper
+	RINGWAY_CORPORA="$(abspath $(CORPORA))" RINGWAY_STEPPER="$(abspath $(STEPPER))" swift test --skip-build
+
+steps: setup ## kill a worker after every instruction of every kind of hand-over (minutes)
+	swift build $(RELEASE) --product stepper
+	$(STEPPER)
+
+mutants: ## break each rule of the rings in turn; the tests must notice every one (half an hour; ONLY=TEXT: some of them)
+	python3 Tests/Mutants/mutants.py $(if $(ONLY),--only "$(ONLY)")
 
 models: setup ## run the models of the protocol with more kills, messages and slots
 	swift build --build-tests
@@ -106,4 +115,4 @@ install: build ## install into PREFIX (default /usr/local)
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
 
 clean: ## remove what was built
-	rm -rf .build .build-check .build-bench .build-fuzz .build-asan .build-tsan .build-sanitize
+	rm -rf .build .build-check .build-bench .build-fuzz .build-asan .build-tsan .build-sanitize .build-mutants

@@ -63,6 +63,9 @@ let package = Package(
     // Measures and torments; not installed.
     .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Stages", "Platform", "Specs", "CBench"], swiftSettings: settings),
     room("PluginTesting", ["PluginKit", "Specs"]),
+    // Kills a worker after every instruction of a hand-over; ptrace(2) is variadic, and Swift cannot call it.
+    .target(name: "CTrace", path: "Tests/CTrace"),
+    .executableTarget(name: "stepper", dependencies: ["Rings", "Platform", "CTrace"], path: "Tests/Stepper", swiftSettings: settings),
 
     tests("SpecsTests", ["Specs"]),
     tests("DocumentsTests", ["Documents", "Specs"]),
@@ -70,6 +73,7 @@ let package = Package(
     tests("PlansTests", ["Plans", "Schemas", "Documents", "Specs"]),
     tests("PlatformTests", ["Platform"]),
     tests("RingsTests", ["Rings", "Platform"]),
+    tests("StepperTests", ["Harness"]),
     tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
     tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),
     tests("SupervisionTests", ["Supervision", "Plans", "Rings", "Platform", "Specs"]),
