@@ -11,12 +11,19 @@ extension RingsTests {
 @Suite(.serialized) struct AbandonedHandoffTests {
   struct Shape: CustomTestStringConvertible, Sendable {
     var name: String
+    var messages = 7
     var capacity = 2
     var emit = 1
     var batch = 1
     var readers = 1
     var payload = 24
     var start = RingStart.zero
+    /// Nobody asks for room first: a batch is handed over as far as it fits, and who would wait then is abandoned too.
+    var isCrowded = false
+    /// Every third message is given up.
+    var drops = false
+    /// Another transform has died with the first messages, one of them in hand.
+    var isRedelivered = false
     var testDescription: String { name }
   }
 
@@ -28,6 +35,13 @@ extension RingsTests {
     Shape(name: "two readers", capacity: 3, readers: 2),
     Shape(name: "large messages", capacity: 2, payload: 20_000),
     Shape(name: "counters that overflow", capacity: 2, batch: 2, readers: 2, start: .justBelowOverflow),
+    Shape(name: "rings that are full", capacity: 2, batch: 3, isCrowded: true),
+    Shape(name: "one of two rings is full", capacity: 3, emit: 2, batch: 2, readers: 2, payload: 17_000, isCrowded: true),
+    Shape(name: "calls in parts", capacity: 2, emit: 5),
+    Shape(name: "calls in parts for two readers", capacity: 1, emit: 3, readers: 2),
+    Shape(name: "messages that are dropped", capacity: 4, emit: 2, batch: 2, drops: true),
+    Shape(name: "messages that come back", capacity: 3, batch: 2, isRedelivered: true),
+    Shape(name: "parts of messages that come back", capacity: 2, emit: 3, isRedelivered: true),
     Shape(name: "everything", capacity: 5, emit: 2, batch: 2, readers: 2, payload: 17_000),
   ]
 
@@ -38,21 +52,51 @@ extension RingsTests {
     while try Line(shape).run(victim: victim, abandonAt: step) { step += 1 }
     #expect(step >= 6, "the walk through the steps did not happen")
   }
+
+  /// Recovery is abandoned as well, after each of its own steps, and begins again.
+  @Test(
+    arguments: [
+      Shape(name: "a ring of one slot", messages: 2, capacity: 1),
+      Shape(name: "calls in parts", messages: 2, capacity: 1, emit: 3),
+      Shape(name: "one of two rings is full", messages: 3, capacity: 2, batch: 2, readers: 2, isCrowded: true),
+    ], Victim.allCases)
+  func everyStepOfRecovery(shape: Shape, victim: Victim) throws {
+    var step = 0
+    var interruptions = 0
+    var isThere = true
+    while isThere {
+      var recoveryStep = 0
+      while true {
+        let line = try Line(shape)
+        line.interruptRecoveryAt = recoveryStep
+        isThere = try line.run(victim: victim, abandonAt: step)
+        if !line.wasRecoveryInterrupted { break }
+        recoveryStep += 1
+        interruptions += 1
+      }
+      step += 1
+    }
+    #expect(interruptions >= step, "the walk through recovery's steps did not happen")
+  }
 }
 }
 
 private struct Abandoned: Error {}
+private struct Stuck: Error {}
 
 /// The line of three, and its oracle.
 private final class Line {
   private let shape: RingsTests.AbandonedHandoffTests.Shape
-  private let count = 7
+  private var count: Int { shape.messages }
   private let input: Ring
   private let outputs: [Ring]
   private let cells: [CommitCell]
   private var handoffs: [Handoff] = []
   /// What each reader's sink has written; cut back to what it has committed when its worker dies.
   private var written: [[String]]
+  /// After how many of its steps the first recovery is abandoned.
+  var interruptRecoveryAt: Int?
+  private(set) var wasRecoveryInterrupted = false
 
   init(_ shape: RingsTests.AbandonedHandoffTests.Shape) throws {
     self.shape = shape
@@ -62,8 +106,8 @@ private final class Line {
     }
     input = try ring(1)
     outputs = try (0..<shape.readers).map { _ in try ring(1) }
-    let block = try CellBlock.create(cells: 2 + shape.readers, name: "test")
-    cells = try (0..<(2 + shape.readers)).map { try block.cell($0) }
+    let block = try CellBlock.create(cells: 3 + shape.readers, name: "test")
+    cells = try (0..<(3 + shape.readers)).map { try block.cell($0) }
     written = [[String]](repeating: [], count: shape.readers)
     for number in 0..<(2 + shape.readers) { handoffs.append(makeHandoff(number)) }
   }
@@ -86,31 +130,28 @@ private final class Line {
     }
   }
 
+  private var victim = 0
+  private var steps = 0
+  private var abandonAt = 0
+  private var wasAbandoned = false
+
   /// - Returns: whether the victim had that many steps
   func run(victim: RingsTests.AbandonedHandoffTests.Victim, abandonAt step: Int) throws -> Bool {
-    let number = victim == .source ? 0 : victim == .transform ? 1 : 2
-    var steps = 0
-    var wasAbandoned = false
+    self.victim = victim == .source ? 0 : victim == .transform ? 1 : 2
+    abandonAt = step
+    if shape.isRedelivered { try loseAnother() }
     for _ in 0..<400 {
       if isDone { break }
-      for worker in handoffs.indices {
-        let isVictim = worker == number && !wasAbandoned
-        Failpoint.handler = isVictim ? { _ in
-          steps += 1
-          if steps > step { throw Abandoned() }
-        } : nil
-        defer { Failpoint.handler = nil }
-        do { try turn(worker) } catch is Abandoned {
-          Failpoint.handler = nil
-          wasAbandoned = true
-          try recover(worker)
-        }
-      }
+      for worker in handoffs.indices { try act(worker) }
     }
     let place = "\(shape.name), \(victim) abandoned after step \(step)"
-    #expect(isDone, "\(place): it does not come to its end")
-    let expected = (1...count).flatMap { n in (0..<shape.emit).map { "\(n).\($0)" } }
-    for lines in written { #expect(lines == expected, "\(place)") }
+    try #require(isDone, "\(place): it does not come to its end")
+    let expected = (1...count).flatMap { n in isDropped(n) ? [] : (0..<shape.emit).map { "\(n).\($0)" } }
+    for lines in written { try #require(lines == expected, "\(place)") }
+    let record = cells[1].record
+    #expect(record.received == UInt64(count) && record.dropped == UInt64((1...count).count(where: isDropped)), "\(place)")
+    #expect(record.emitted + cells[cells.count - 1].record.emitted == UInt64(expected.count), "\(place)")
+    #expect(record.partSlot == nil && record.partCount == 0, "\(place)")
     for handoff in handoffs { try handoff.close() }
     for ring in [input] + outputs {
       #expect(ring.isDrained, "\(place): a slot is not free")
@@ -126,13 +167,86 @@ private final class Line {
     cells[0].record.position.0 == UInt64(count) && ([input] + outputs).allSatisfy(\.isDrained)
   }
 
+  private func isDropped(_ message: Int) -> Bool { shape.drops && message % 3 == 0 }
+
+  /// One worker's turn; if it is abandoned, its recovery and a successor. Turns may nest: readers make room during a call.
+  private func act(_ worker: Int) throws {
+    let outer = Failpoint.handler
+    defer { Failpoint.handler = outer }
+    Failpoint.handler = { [self] place in
+      // On one thread there is nobody who would end a wait.
+      if place == .waiterMarked { throw shape.isCrowded ? Abandoned() : Stuck() }
+      if worker != victim || wasAbandoned { return }
+      steps += 1
+      if steps > abandonAt {
+        wasAbandoned = true
+        throw Abandoned()
+      }
+    }
+    do { try turn(worker) } catch is Abandoned {
+      Failpoint.handler = nil
+      try recover(worker)
+    }
+  }
+
+  /// A second worker of the transform takes what there is and dies with the first message in hand; of a call in parts the
+  /// first part is out by then.
+  private func loseAnother() throws {
+    try turn(0)
+    let lane = WorkerNumber(100)
+    let cell = cells[cells.count - 1]
+    let other = Handoff(worker: lane, cell: cell, input: (input, 0), outputs: outputs.map { ($0, 0) }, stageHash: 2)
+    var leases: [Lease] = []
+    #expect(try other.claim(atMost: shape.capacity, into: &leases) > 0)
+    other.begin(leases[0])
+    for i in 0..<shape.emit { try emit("1.\(i)", other) }
+    let summary = try Recovery.recover(worker: lane, cell: cell, rings: attachments(1))
+    #expect(summary.deaths.map(\.deaths) == [1] && summary.redelivered == leases.count)
+  }
+
   private func recover(_ number: Int) throws {
-    _ = try Recovery.recover(worker: WorkerNumber(number + 1), cell: cells[number], rings: attachments(number))
+    let worker = WorkerNumber(number + 1)
+    if let step = interruptRecoveryAt, wasAbandoned, number == victim, !wasRecoveryInterrupted {
+      var recoverySteps = 0
+      Failpoint.handler = { [self] _ in
+        recoverySteps += 1
+        if recoverySteps <= step { return }
+        wasRecoveryInterrupted = true
+        throw Abandoned()
+      }
+      do { _ = try Recovery.recover(worker: worker, cell: cells[number], rings: attachments(number)) } catch is Abandoned {}
+      Failpoint.handler = nil
+    }
+    _ = try Recovery.recover(worker: worker, cell: cells[number], rings: attachments(number))
     // Recovery that was interrupted and begins again changes nothing more.
-    let again = try Recovery.recover(worker: WorkerNumber(number + 1), cell: cells[number], rings: attachments(number))
+    let again = try Recovery.recover(worker: worker, cell: cells[number], rings: attachments(number))
     #expect(again.redelivered == 0 && again.voided == 0 && again.freed == 0 && again.published == 0 && again.deaths.isEmpty)
+    for attachment in attachments(number) { checkWords(of: attachment.ring, without: worker) }
     handoffs[number] = makeHandoff(number)
     if number >= 2 { written[number - 2].removeLast(written[number - 2].count - Int(cells[number].record.committedLength)) }
+  }
+
+  private func segment(_ ring: Ring, _ index: Int) -> SegmentWord { SegmentWord(raw: ring.view.segment(index).acquired) }
+
+  /// The dead hold nothing, and every message lies in a segment that will not be freed before it.
+  private func checkWords(of ring: Ring, without dead: WorkerNumber) {
+    var references: [Int: UInt64] = [:]
+    for i in 0..<ring.shape.capacity {
+      let fields = ring.slot(i)
+      let state = fields.state
+      if state.isIn(.free) { continue }
+      #expect(state.owner != dead, "\(shape.name): slot \(i) is still the dead worker's")
+      if state.isIn(.writing) { continue }
+      let index = Int(fields.place.relaxed >> 32)
+      let found = segment(ring, index)
+      #expect(!found.isIn(.free) && found.generation == UInt32(fields.extent.relaxed >> 32), "\(shape.name): the memory of slot \(i) is not its own")
+      references[index, default: 0] += 1
+    }
+    for s in 0..<ring.view.segmentCount {
+      let found = segment(ring, s)
+      #expect(!found.isIn(.open) || found.owner != dead, "\(shape.name): segment \(s) is still the dead worker's")
+      #expect(!found.isIn(.sealed) || found.count >= references[s, default: 0], "\(shape.name): segment \(s) counts too little")
+    }
   }
 
   /// One worker does what it can without waiting: with a message of the lap before at the tail, a ring has no room although
@@ -142,7 +256,7 @@ private final class Line {
     switch number {
     case 0:
       var next = Int(cells[0].record.position.0)
-      for _ in 0..<shape.batch where next < count && input.hasRoom(handoff.pendingCalls + 1) {
+      for _ in 0..<shape.batch where next < count && hasRoom(input, handoff.pendingCalls + 1) {
         next += 1
         handoff.begin()
         try emit("\(next)", handoff)
@@ -151,13 +265,23 @@ private final class Line {
       if handoff.pendingCalls > 0 { try handoff.commit() }
     case 1:
       var leases: [Lease] = []
-      for _ in 0..<shape.batch where outputs.allSatisfy({ $0.hasRoom((handoff.pendingCalls + 1) * shape.emit) }) {
+      for _ in 0..<shape.batch where outputs.allSatisfy({ hasRoom($0, min(shape.capacity, (handoff.pendingCalls + 1) * shape.emit)) }) {
         leases = []
         if try handoff.claim(atMost: 1, into: &leases) == 0 { break }
         handoff.begin(leases[0])
         let text = String(decoding: leases[0].payload, as: UTF8.self).split(separator: " ")[0]
-        for i in 0..<shape.emit { try emit("\(text).\(i)", handoff) }
-        handoff.end(.done)
+        for i in 0..<shape.emit {
+          if shape.emit > shape.capacity { try relieve() }
+          try emit("\(text).\(i)", handoff)
+        }
+        if shape.emit > shape.capacity { try relieve() }
+        if isDropped(Int(text) ?? 0) {
+          handoff.abandon()
+          handoff.begin(leases[0])
+          handoff.end(.dropped)
+        } else {
+          handoff.end(.done)
+        }
       }
       if handoff.pendingCalls > 0 { try handoff.commit() }
     default:
@@ -171,6 +295,13 @@ private final class Line {
       }
       if handoff.pendingCalls > 0 { try handoff.commit(committedLength: UInt64(written[number - 2].count)) }
     }
+  }
+
+  private func hasRoom(_ ring: Ring, _ count: Int) -> Bool { shape.isCrowded || ring.hasRoom(count) }
+
+  /// Readers go on while a call hands over its parts.
+  private func relieve() throws {
+    for _ in 0..<(2 * shape.capacity) where !outputs.allSatisfy(\.isDrained) { for sink in 2..<handoffs.count { try act(sink) } }
   }
 
   private func emit(_ text: String, _ handoff: Handoff) throws {
