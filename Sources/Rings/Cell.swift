@@ -16,7 +16,10 @@ package final class CellBlock: Sendable {
 
   package convenience init(attaching descriptor: Int32) throws {
     let memory = try SharedMemory.attach(descriptor)
-    guard memory.count % Self.stride == 0 else { throw RingCorruption("a block of cells has \(memory.count) bytes") }
+    guard memory.count % Self.stride == 0 else {
+      memory.unmap()
+      throw RingCorruption("a block of cells has \(memory.count) bytes")
+    }
     self.init(memory)
   }
 

@@ -58,6 +58,8 @@ package final class Handoff {
   @exclusivity(unchecked) private var skip: UInt64 = 0
   /// The slot whose call is being handed over in parts, and how many outputs are gone.
   @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
+  /// How often in a row there was room, and nothing could be taken.
+  @exclusivity(unchecked) private var fruitless = 0
 
   /// - Parameter promises: for measuring what each of them costs
   package init(
@@ -374,7 +376,13 @@ package final class Handoff {
       ?? (0..<outputs.count).first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
     let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
     if let blocked { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) }
+    // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
+    fruitless = (0..<outputs.count).allSatisfy { outputs[$0].ring.hasRoom(wanted) } ? fruitless + 1 : 0
+    if fruitless > Self.mostFruitless { throw RingCorruption("a queue shows room that nobody can take") }
   }
+
+  /// With a hundred writers at a queue of one message, the odds of losing so many races in a row have four hundred zeros.
+  private static let mostFruitless = 100_000
 
   /// Two workers with several readers could each have their turn in a ring that the other needs: the lower number keeps its own.
   private func giveWay() throws {
@@ -388,6 +396,7 @@ package final class Handoff {
   /// Steps 2 to 6 for the first `calls` calls, whose outputs all have slots.
   private func handOver(_ calls: Int, _ records: Int, ended isLast: Bool, committedLength: UInt64?) throws {
     let isOnce = promises.contains(.once)
+    fruitless = 0
     record.emitted &+= UInt64(records)
     for i in 0..<calls {
       let call = ended[i]
@@ -453,6 +462,7 @@ package final class Handoff {
         continue
       }
       for i in 0..<outputs.count { try outputs[i].void(from: got) }
+      fruitless = 0
       let gone = (part?.slot == slot ? part?.count ?? 0 : skip) &+ UInt64(got)
       record.emitted &+= UInt64(got)
       record.partSlot = slot

@@ -45,9 +45,18 @@ package final class Ring: Sendable {
   /// Maps a ring that another process made. Every size is checked against the mapping and against our own arithmetic.
   package convenience init(attaching descriptor: Int32) throws {
     let memory = try SharedMemory.attach(descriptor)
+    do throws(RingCorruption) {
+      self.init(try Self.shape(of: memory), memory)
+    } catch {
+      memory.unmap()
+      throw error
+    }
+  }
+
+  private static func shape(of memory: SharedMemory) throws(RingCorruption) -> RingShape {
     func read(_ offset: Int) -> UInt64 { SharedWord(memory.base + offset).acquired }
-    guard memory.count >= 4096, read(Offset.magic) == Self.magic, read(Offset.version) == Self.version else {
-      throw RingCorruption("descriptor \(descriptor) is no ring of this version")
+    guard memory.count >= 4096, read(Offset.magic) == magic, read(Offset.version) == version else {
+      throw RingCorruption("descriptor \(memory.descriptor) is no ring of this version")
     }
     guard
       let shape = RingShape(
@@ -55,7 +64,7 @@ package final class Ring: Sendable {
         producers: Int(clamping: read(Offset.producers)), consumers: Int(clamping: read(Offset.consumers))),
       shape.bytes == memory.count, Int(clamping: read(Offset.total)) == memory.count, read(Offset.check) == shape.fingerprint
     else { throw RingCorruption("the sizes in a ring's header do not fit its mapping of \(memory.count) bytes") }
-    self.init(shape, memory)
+    return shape
   }
 
   private init(_ shape: RingShape, _ memory: SharedMemory) {

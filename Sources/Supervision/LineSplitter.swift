@@ -1,3 +1,5 @@
+import Plans
+
 /// Cuts what a worker writes into lines: bounded in length, and in number when it floods.
 struct LineSplitter {
   static let longest = 4096
@@ -47,12 +49,31 @@ struct LineSplitter {
     suppressed = 0
   }
 
-  /// A worker's bytes must not play with the terminal.
-  private static func printable(_ bytes: [UInt8]) -> String {
-    var out = String.UnicodeScalarView()
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-      out.append(scalar.value < 0x20 && scalar != "\t" || scalar.value == 0x7f ? "\u{fffd}" : scalar)
+  private static func printable(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self).printable }
+}
+
+extension String {
+  /// A worker's words must not play with the terminal.
+  fileprivate var printable: String {
+    var out = UnicodeScalarView()
+    for scalar in unicodeScalars {
+      out.append(scalar.value < 0x20 && scalar != "\t" || 0x7f..<0xa0 ~= scalar.value ? "\u{fffd}" : scalar)
     }
     return String(out)
+  }
+}
+
+extension WorkerMessage {
+  /// The same, fit for a terminal; line ends become spaces.
+  var printable: WorkerMessage {
+    func clean(_ text: String) -> String { String(text.map { $0.isNewline ? " " : $0 }).printable }
+    return switch self {
+    case .ready: .ready
+    case .messageFailed(let id, let error, let errors, let deaths):
+      .messageFailed(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
+    case .messageDropped(let id, let error, let errors, let deaths):
+      .messageDropped(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
+    case .failed(let code, let text): .failed(code: code, text: clean(text))
+    }
   }
 }

@@ -28,22 +28,25 @@ struct WorkerProcess {
     try? Descriptors.writeAll(control, message.rawValue + "\n")
   }
 
-  /// Reads what has come over the control socket.
-  mutating func hear() -> [WorkerMessage] {
-    guard let fd = control else { return [] }
+  /// Reads what has come over the control socket, at most one buffer full.
+  mutating func hear() -> [WorkerMessage] { hearMore() ?? [] }
+
+  /// - Returns: nil when nothing has come, or nothing more will
+  private mutating func hearMore() -> [WorkerMessage]? {
+    guard let fd = control else { return nil }
     var all: [WorkerMessage] = []
     var buffer = [UInt8](repeating: 0, count: 16 << 10)
     var count: Int? = 0
     buffer.withUnsafeMutableBytes { bytes in count = (try? Descriptors.read(fd, into: bytes)) ?? nil }
-    guard let count else { return [] }
+    guard let count else { return nil }
     if count == 0 {
       Descriptors.close(fd)
       control = nil
-      return []
+      return nil
     }
     for byte in buffer[..<count] {
       if byte == UInt8(ascii: "\n") {
-        if let message = JSONText.parse(heard).node.flatMap(WorkerMessage.init) { all.append(message) }
+        if let message = JSONText.parse(heard).node.flatMap(WorkerMessage.init) { all.append(message.printable) }
         heard = []
       } else if heard.count < 64 << 10 {
         heard.append(byte)
@@ -70,9 +73,9 @@ struct WorkerProcess {
   /// After the end: takes what is left, a bounded amount, and closes both.
   mutating func finish(second: Int64, _ line: (String) -> Void) -> [WorkerMessage] {
     var all: [WorkerMessage] = []
-    while control != nil {
-      let messages = hear()
-      if messages.isEmpty { break }
+    // Its last words may stand behind many others.
+    for _ in 0..<64 {
+      guard let messages = hearMore() else { break }
       all += messages
     }
     for _ in 0..<64 where readOutput(second: second, line) {}

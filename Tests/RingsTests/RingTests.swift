@@ -336,6 +336,16 @@ extension RingsTests {
     }
   }
 
+  /// Whoever refuses a ring leaves nothing of it behind.
+  @Test func refusingARingGivesItsDescriptorBack() throws {
+    let ring = try Ring.create(try #require(RingShape(capacity: 4, messageBytes: 100, producers: 1, consumers: 1)), name: "refused-ring")
+    ring.word(0).release(1)
+    for _ in 0..<3 { #expect(throws: RingCorruption.self) { try Ring(attaching: try Channel.duplicate(ring.descriptor)) } }
+    let left = Files.glob("/proc/self/fd/*").filter { Files.linkTarget($0)?.contains("refused-ring") == true }
+    #expect(left.count == 1)
+    ring.unmap()
+  }
+
   @Test func aSlotThatPointsOutsideIsNoticed() throws {
     let bench = try Bench(capacity: 2)
     try bench.put("x", bench.producer())

@@ -284,6 +284,12 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(report.json.compact == #"{"pipeline":"p","outcome":"finished","exit_code":0,"cause":null,"seconds":1.235,"bottleneck":null,"bottleneck_sentence":null,"stages":{"a":{"plugin":"p","processes":1,"in":0,"out":0,"errors":0,"retries":0,"dead_letters":0,"dropped":0,"restarts":0,"busy":0.5,"waiting_input":0.25,"waiting_room":0.25,"latency_ms":{"p50":0,"p99":0,"max":0}}},"ledger":{}}"#)
   }
 
+  /// What a worker says over its control socket is shown too.
+  @Test func wordsOfAWorkerDoNotPlayWithTheTerminal() {
+    #expect(WorkerMessage.failed(code: .io, text: "a\u{1b}[2Jb\nc\u{9b}d é").printable == .failed(code: .io, text: "a\u{fffd}[2Jb c\u{fffd}d é"))
+    #expect(WorkerMessage.messageFailed(id: "\u{7}1", error: "\r\n", errors: 1, deaths: 0).printable == .messageFailed(id: "\u{fffd}1", error: " ", errors: 1, deaths: 0))
+  }
+
   @Test func linesAreBoundedAndFloodsAreCounted() {
     var splitter = LineSplitter()
     var lines: [String] = []

@@ -45,7 +45,6 @@ final class Line {
   private var workers: [Int: Handoff] = [:]
   private var dead: Set<Int> = []
   var isSound = true
-  private var refusals = 0
   private var workersMeetGarbage = false
 
   /// What a worker maps: a ring's header, lanes, slots and segments, or a stage's cells.
@@ -203,8 +202,6 @@ final class Line {
 
   /// A worker is started anew: it maps what it is given and checks it.
   private func attach(_ worker: Int) {
-    // A ring that is refused stays mapped and open: its worker ends next. This process goes on, and has only so many.
-    if refusals > 200 { return }
     let (stage, _) = place(worker)
     var all = memory.parts[stage].outputs.map(\.ring)
     if let ring = memory.parts[stage].ring { all.append(ring) }
@@ -215,7 +212,6 @@ final class Line {
         attached.unmap()
       } catch is RingCorruption {
         demand(!isSound, "a sound ring was refused")
-        refusals += 1
       } catch { fatalError("\(error)") }
     }
     do {
