@@ -19,6 +19,7 @@ class Mutant:
 X86 = "x86 hides it; the store buffers of Tests/ModelTests/StoreBuffers.swift show it (WakeUp)"
 ABANDONED = ["AbandonedHandoffTests"]
 RULES = ["RuleTests"]
+THREADS = ["RingTests|RuleTests"]
 
 MUTANTS = [
     # Waiting and waking
@@ -29,11 +30,11 @@ MUTANTS = [
     Mutant("no second look before sleeping", "A waiter looks again after it has set its bit.",
            [("Waiting.swift", "if !isReady() {", "do {")], RULES),
     Mutant("no fence before the consumers' mask is read", "A waker fences between its change and its look at the mask.",
-           [("Producer.swift", "SharedWord.fence()  // pairs with the fence in park", "")], survives=X86),
+           [("Producer.swift", "SharedWord.fence()  // pairs with the fence in park", "")], THREADS, survives=X86),
     Mutant("no fence before the producers' mask is read", "A waker fences between its change and its look at the mask.",
-           [("Consumer.swift", "SharedWord.fence()  // pairs with the fence in park", "")], survives=X86),
+           [("Consumer.swift", "SharedWord.fence()  // pairs with the fence in park", "")], THREADS, survives=X86),
     Mutant("no fence before the second look", "A waiter fences between its bit and its second look.",
-           [("Waiting.swift", "SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll", "")],
+           [("Waiting.swift", "SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll", "")], THREADS,
            survives="its bit is set by an instruction that is a fence on x86; WakeUp on its weak processor shows it"),
     Mutant("the word to sleep on is not moved", "A wake-up moves the word, for who is about to sleep.",
            [("Waiting.swift", "_ = SharedWord(place).add(1)", "")], RULES),
@@ -71,11 +72,11 @@ MUTANTS = [
     Mutant("a producer voids to the same lap", "A voided slot goes to the next lap: readers pass it.",
            [("Producer.swift", "SlotWord(record.lap &+ 1, .free)", "SlotWord(record.lap, .free)")], RULES),
     Mutant("freed to the same lap", "An acknowledged slot goes to the next lap.",
-           [("Consumer.swift", "SlotWord(found.lap &+ 1, .free)", "SlotWord(found.lap, .free)")]),
+           [("Consumer.swift", "SlotWord(found.lap &+ 1, .free)", "SlotWord(found.lap, .free)")], ABANDONED),
     Mutant("settled without reading the lap again", "A lease may be moved along while it is being settled.",
-           [("Consumer.swift", "found.with(.settling).raw) else { break }", "found.with(.settling).raw), other == 0 else { break }")], RULES),
+           [("Consumer.swift", "found.with(.settling).raw) else { break }", "found.with(.settling).raw), other == 0 else { break }")], [], ["a worker that is overtaken"]),
     Mutant("freed without reading the lap again", "A lease may be moved along while it is being freed.",
-           [("Consumer.swift", "SlotWord(found.lap &+ 1, .free).raw) else { break }", "SlotWord(found.lap &+ 1, .free).raw), other == 0 else { break }")], RULES),
+           [("Consumer.swift", "SlotWord(found.lap &+ 1, .free).raw) else { break }", "SlotWord(found.lap &+ 1, .free).raw), other == 0 else { break }")], [], ["a worker that is overtaken"]),
     Mutant("leases pin the line", "A lease of the lap before is moved along.",
            [("Producer.swift", "guard laps == -1, found.isHeld,", "guard laps == -1, found.isHeld, found.owner == 0,")], RULES),
     Mutant("settling leases pin the line", "A lease that is being acknowledged is moved along too.",
@@ -120,9 +121,10 @@ MUTANTS = [
            [("Handoff.swift", "try cell.commit(record)\n      let now", "let now"),
             ("Handoff.swift", "try cell.clearBusy()\n      for", "try cell.commit(record); try cell.clearBusy()\n      for")], ABANDONED),
     Mutant("inputs freed before the commit", "Inputs are free after the instant of the commit.",
-           [("Handoff.swift", "if isOnce { try cell.commit(record) }",
-             "if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }; try cell.commit(record)"),
-            ("Handoff.swift", "if let input { for i in 0..<calls where", "if let input { for i in 0..<0 where")], ABANDONED),
+           [("Handoff.swift", "if let input { for i in 0..<calls where", "if let input { for i in 0..<0 where"),
+            ("Handoff.swift", "if isOnce { try cell.commit(record) }",
+             "if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }; try cell.commit(record)")],
+           ABANDONED),
     Mutant("inputs not settled", "Inputs are marked before the commit, so that recovery knows which of the leases it took along.",
            [("Consumer.swift", "found.with(.settling).raw", "found.with(.leased).raw"),
             ("Consumer.swift", "guard found.isIn(.settling), found.owner == owner", "guard found.isHeld, found.owner == owner")], ABANDONED),
@@ -149,15 +151,15 @@ MUTANTS = [
     Mutant("notes of the message before are left in the slot", "A new message begins without errors, mark and part.",
            [("Producer.swift", "fields.aux.set(0)", "")], RULES),
     Mutant("what is gone is made again", "A call that is repeated skips what has gone on.",
-           [("Handoff.swift", "skip = lease?.skip ?? 0", "skip = 0")], ABANDONED),
+           [("Handoff.swift", "skip = lease.skip", "skip = 0")], ABANDONED),
 
     # Deaths
     Mutant("mark without the number of deaths", "The mark says which death it would be.",
-           [("Consumer.swift", "inHand ? UInt64(lease.deaths + 1) : 0", "inHand ? 1 : 0")], RULES),
+           [("Consumer.swift", "UInt64(truncatingIfNeeded: deaths &+ 1)", "UInt64(1)")], RULES),
     Mutant("a stale mark counts", "A mark that was counted counts no more.",
            [("Recovery.swift", "aux.mark == found.deaths + 1", "aux.mark != 0")], RULES),
     Mutant("mark left after the call", "A message whose call has ended is not in hand.",
-           [("Handoff.swift", "inHand: false) }", "inHand: true) }")], RULES),
+           [("Handoff.swift", "input?.pointee.unmark(inputPlace)", "_ = inputPlace")], RULES),
     Mutant("every lease counts a death", "Only a message in hand counts a death.",
            [("Recovery.swift", "isDeath = found.isIn(.leased) && aux.mark == found.deaths + 1", "isDeath = found.isIn(.leased)")], RULES),
     Mutant("deaths are forgotten at the claim", "A claim keeps the number of deaths.",

@@ -23,12 +23,17 @@ struct Shape: Sendable {
     case dropped
     /// A source says that it is done.
     case ended
+    /// Nobody dies: between two instructions the line goes round, with all that another worker does for it, and then the worker
+    /// goes on to its end.
+    case overtaken
   }
 
   let name: String
   var role = Role.transform
   var scene = Scene.plain
   var capacity = 2
+  /// Of the readers' rings, if it is another one.
+  var outputCapacity: Int?
   var readers = 1
   /// Outputs of one call, and calls of the hand-over.
   var emits = 1
@@ -43,7 +48,9 @@ struct Shape: Sendable {
 
   var hasInput: Bool { role != .source }
   /// Messages that the pipeline carries in all: some come after the hand-over, so that a wrong word left behind is met.
-  var messages: Int { scene == .ended ? warm + calls : warm + calls + capacity + 2 }
+  var messages: Int { scene == .ended ? warm + calls : warm + calls + capacity + 2 + overtaking }
+  /// How many messages pass the worker.
+  var overtaking: Int { scene == .overtaken ? 3 : 0 }
 
   func isDropped(_ message: Int) -> Bool { scene == .dropped && message % 2 == 0 }
   /// How many outputs the call makes. Before the first mark nobody makes room for more than the ring holds.
@@ -65,6 +72,8 @@ struct Shape: Sendable {
     Shape(name: "the first part for two readers", scene: .firstPart, readers: 2, emits: 3, payload: 17_000),
     Shape(name: "the last part of a call", scene: .lastPart, emits: 3),
     Shape(name: "a lease that is moved along", scene: .leaseHeld, warm: 2),
+    Shape(name: "a worker that is overtaken", scene: .overtaken, outputCapacity: 8),
+    Shape(name: "a batch that is overtaken", scene: .overtaken, capacity: 3, outputCapacity: 8, calls: 2),
     Shape(name: "no room for the second of two", scene: .full, calls: 2),
     Shape(name: "no room with one of two readers", scene: .full, readers: 2, calls: 2),
     Shape(name: "no room for large messages", scene: .full, capacity: 3, calls: 3, payload: 20_000),

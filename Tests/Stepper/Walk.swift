@@ -55,7 +55,7 @@ final class Walk {
     result.kills = killed
 
     // From the first mark on, one instruction at a time.
-    for number in longWay {
+    for number in shape.scene == .overtaken ? [] : longWay {
       let k = Int(number % UInt64(max(1, result.instructions))) + 1
       start.memory.restore()
       world.known = start.known
@@ -86,7 +86,7 @@ final class Walk {
   private var killed = 0
 
   /// Steps to the next mark, or to where the process would sleep. Ends the process.
-  private func step(_ walker: Stepped, _ name: String, _ recover: () throws -> Recovery.Summary) throws -> Int {
+  private func step(_ walker: Stepped, _ name: String, _ recover: @escaping () throws -> Recovery.Summary) throws -> Int {
     let known = world.known
     let clock = clockCode(walker)
     var seen: Set<UInt> = []
@@ -107,7 +107,17 @@ final class Walk {
         let victim = try fork(walker)
         if trace_step(victim.pid) != 1 { throw Failure("the stepped process has ended") }
         let place = trace_place(victim.pid)
-        kill(victim)
+        var recover = recover
+        if shape.scene == .overtaken {
+          recover = { [self, recover] in
+            defer { kill(victim) }
+            try world.overtake()
+            if trace_continue(victim.pid) != 0 || trace_await(victim.pid) != 1 { throw Failure("the worker has ended before its mark") }
+            return try recover()
+          }
+        } else {
+          kill(victim)
+        }
         killed += 1
         let summary = judge("\(name) \(k), before \(String(place, radix: 16))", recover)
         if let summary {

@@ -83,12 +83,18 @@ func main() throws -> Int32 {
   for shape in shapes {
     let walk = try Walk(shape, stride: stride, offset: Int(next() % UInt64(stride)))
     let result = try walk.run(longWay: [next(), next()])
-    print(columns([shape.name, "\(result.instructions)", "\(result.kills)", "\(result.rolledForward)", result.recoveryKills == 0 ? "" : "\(result.recoveryKills)",
-      result.failures.isEmpty ? "" : "\(result.failures.count) FAILED"]))
+    let isOvertaken = shape.scene == .overtaken
+    var note = result.failures.isEmpty ? "" : "\(result.failures.count) FAILED"
+    if isOvertaken { note = "overtaken \(result.kills) times \(note)" }
+    print(
+      columns([
+        shape.name, "\(result.instructions)", isOvertaken ? "" : "\(result.kills)", isOvertaken ? "" : "\(result.rolledForward)",
+        result.recoveryKills == 0 ? "" : "\(result.recoveryKills)", note,
+      ]))
     for failure in result.failures.prefix(5) { print("  " + failure) }
     fflush(nil)
     total.instructions += result.instructions
-    total.kills += result.kills
+    total.kills += isOvertaken ? 0 : result.kills
     total.rolledForward += result.rolledForward
     total.recoveryKills += result.recoveryKills
     isBroken = isBroken || !result.failures.isEmpty
