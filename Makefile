@@ -45,7 +45,7 @@ steps: setup ## kill a worker after every instruction of every kind of hand-over
 	swift build $(RELEASE) --product stepper
 	$(STEPPER)
 
-mutants: ## break each rule of the rings in turn; the tests must notice every one (half an hour; ONLY=TEXT: some of them)
+mutants: ## break each rule of the rings in turn; the tests must notice every one (a quarter of an hour; ONLY=TEXT: some of them)
 	python3 Tests/Mutants/mutants.py $(if $(ONLY),--only "$(ONLY)")
 
 models: setup ## run the models of the protocol with more kills, messages and slots
