@@ -89,6 +89,8 @@ package enum Recovery {
       var isDeath = false
       if found.isIn(.writing) {
         next = isBusy ? SlotWord(found.lap, .ready) : SlotWord(found.lap &+ 1, .free)
+        // Its writer had no time to say when; without it the reader would take an earlier lap's.
+        if isBusy { fields.published.set(Clock.now) }
       } else if found.isIn(.settling), isBusy {
         next = SlotWord(found.lap &+ 1, .free)
       } else if found.isHeld {

@@ -229,6 +229,19 @@ extension RingsTests {
     #expect(bench.ring.isDrained)
   }
 
+  /// A writer dies between its commit and its publication: who publishes for it says when.
+  @Test func whatRecoveryPublishesHasATime() throws {
+    let bench = try Bench(capacity: 2)
+    struct Killed: Error {}
+    let before = Clock.now
+    Failpoint.handler = { if $0 == .committed { throw Killed() } }
+    defer { Failpoint.handler = nil }
+    #expect(throws: Killed.self) { try bench.put("x", bench.producer()) }
+    Failpoint.handler = nil
+    _ = try Recovery.recover(worker: 1, cell: bench.cells[0], rings: [Recovery.Attachment(ring: bench.ring, producerLane: 0)])
+    #expect(try #require(try claim(bench.consumer())).published >= before)
+  }
+
   @Test func deathsAndErrorsAreCountedApartAndStay() throws {
     let bench = try Bench(capacity: 2)
     try bench.put("x", bench.producer())
