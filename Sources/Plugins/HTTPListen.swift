@@ -50,8 +50,6 @@ struct HTTPListen: Source {
   private let limit: Int
   private let linger: Duration
   private let server: ListenServer
-  private var taken: [ListenRequest] = []
-  private var next = 0
   private var count = 0
   private var quietSince: ContinuousClock.Instant?
 
@@ -66,14 +64,7 @@ struct HTTPListen: Source {
 
   mutating func next(_ out: any Emitter) throws -> SourceStep {
     if count >= limit { return lingering() }
-    if next == taken.count {
-      // What was handed out before has been committed or will be; only the server knows which.
-      taken = server.intake.take(most: limit - count)
-      next = 0
-      if taken.isEmpty { return .wait(readable: server.intake.descriptor, until: nil) }
-    }
-    let request = taken[next]
-    next += 1
+    guard let request = server.intake.take() else { return .wait(readable: server.intake.descriptor, until: nil) }
     do {
       try request.body.withUnsafeBytes(out.emit)
     } catch {

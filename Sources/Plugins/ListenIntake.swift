@@ -107,13 +107,11 @@ final class ListenIntake: Sendable {
 
   // MARK: The source's side
 
-  func take(most: Int) -> [ListenRequest] {
+  /// The request that has waited longest. One at a time: what the source has taken can be given up no more, so the others keep
+  /// their right to an answer while it waits for room.
+  func take() -> ListenRequest? {
     event.clear()
-    return state.withLock { state in
-      let ids = state.queue.prefix(min(most, 256))
-      state.queue.removeFirst(ids.count)
-      return ids.compactMap { state.waiting[$0]?.request }
-    }
+    return state.withLock { state in state.queue.isEmpty ? nil : state.waiting[state.queue.removeFirst()]?.request }
   }
 
   func emitted(_ request: ListenRequest, count: Int) {

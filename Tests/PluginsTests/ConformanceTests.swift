@@ -1,5 +1,6 @@
 import Foundation
 import PluginTesting
+import Synchronization
 import Testing
 
 @testable import Plugins
@@ -143,6 +144,23 @@ import Testing
     #expect(throws: MessageFailure.self) { try call(&halt, "1") }
     #expect(throws: WorkerFailure.self) { try JQ(given(["filter": ".a | foo("]), context) }
     #expect(throws: WorkerFailure.self) { try JQ(given(["filter": "import \"x\" as x; ."]), context) }
+  }
+
+  /// While the source is held up with one request, the others may still be sent away.
+  @Test func whatWasNotTakenCanBeGivenUp() throws {
+    let intake = try #require(ListenIntake())
+    let answers = Mutex<[Int]>([])
+    let requests = (0..<3).compactMap { n -> ListenRequest? in
+      guard case .accepted(let request) = intake.arrive([UInt8(n)], key: nil, answer: { status, _ in answers.withLock { $0.append(n * 1000 + status) } }) else { return nil }
+      return request
+    }
+    let taken = try #require(intake.take())
+    #expect(taken === requests.first)
+    for request in requests { intake.giveUp(request) }
+    #expect(answers.withLock { $0 } == [1503, 2503])
+    intake.emitted(taken, count: 1)
+    intake.committed(upTo: 1)
+    #expect(answers.withLock { $0 } == [1503, 2503, 200] && intake.take() == nil)
   }
 
   /// One parser reads all messages: what one leaves open, or behind its value, must not reach the next.
