@@ -207,7 +207,8 @@ extension RingsTests {
     let slow = bench.consumer(0)
     if capacity > 1 {
       try bench.put("long", producer)
-      long = try #require(try claim(slow))
+      let lease: Lease = try #require(try claim(slow))
+      long = lease
     }
     var expected = 0
     for n in 1...60 {
