@@ -111,15 +111,17 @@ extension Ring {
   }
 }
 
-/// How long to sleep before looking whether a wake-up was forgotten: a second after work, then twice as long each time, up to
-/// a minute, so that an idle pipeline costs nothing.
+/// How long to sleep before looking whether a wake-up was forgotten: a minute after work, then twice as long each time, up to
+/// an hour, so that an idle pipeline costs nothing.
 struct Patience: BitwiseCopyable {
-  private var seconds: Int64 = 1
+  private var seconds: Int64
+
+  init(seconds: Int64 = 60) { self.seconds = seconds }
 
   /// Nanoseconds of `Clock.now`.
   var deadline: Int64 { Int64(clamping: Clock.now) &+ seconds * 1_000_000_000 }
 
-  mutating func learn(isIdle: Bool) { seconds = isIdle ? min(64, seconds * 2) : 1 }
+  mutating func learn(isIdle: Bool) { seconds = isIdle ? min(3600, seconds * 2) : 60 }
 }
 
 /// How long to spin before sleeping. Waking somebody costs the waker some 7 microseconds, and 25 pass until a sleeper on another core

@@ -103,7 +103,7 @@ extension RingsTests {
   }
 
   private func park(_ ring: Ring, unless isReady: () -> Bool) throws {
-    var patience = Patience()
+    var patience = Patience(seconds: 1)
     try ring.park(.consumers, 0, for: &patience, unless: isReady)
   }
 
