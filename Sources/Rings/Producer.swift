@@ -48,6 +48,8 @@ struct Producer: ~Copyable {
   private var rotation: (small: Int, large: Int)
   private var spin = SpinBudget()
   private var patience = Patience()
+  /// How often in a row a walk along the line came to no end.
+  private var lostWalks = 0
   private var failedRounds = 0
   /// Whether the spare record is a reservation.
   private var isReserved = false
@@ -267,7 +269,6 @@ struct Producer: ~Copyable {
     var k = lap
     var i = index
     var moved: UInt64 = 0
-    // A line that never ends is damaged.
     for _ in 0..<(8 * view.count + 4096) {
       let word = view.slot(i).word
       let found = SlotWord(raw: word.acquired)
@@ -280,6 +281,7 @@ struct Producer: ~Copyable {
         view.step(&k, &i)
         lap = k
         index = i
+        lostWalks = 0
         Processor.prefetchForWriting(view.slot(i + 4 < view.count ? i + 4 : i).base)
         return true
       }
@@ -291,6 +293,9 @@ struct Producer: ~Copyable {
       }
       view.step(&k, &i)
     }
+    // The others were faster, all the way: a writer that was stopped in between sees that once. A line that has no end is damaged.
+    lostWalks += 1
+    if lostWalks > 64 { throw RingCorruption("the line of a queue has no end") }
     return false
   }
 

@@ -373,6 +373,14 @@ extension RingsTests {
     }
   }
 
+  /// All slots lie a million laps ahead of the tail, so that whoever looks for a free one would follow them for ever.
+  @Test func aLineWithoutEndIsNoticed() throws {
+    let bench = try Bench(capacity: 4)
+    let producer = try bench.producer()
+    for i in 0..<4 { bench.ring.slot(i).word.release(SlotWord(1_000_000, .free, owner: 0).raw) }
+    #expect { try bench.put("x", producer) } throws: { "\($0)".contains("has no end") }
+  }
+
   @Test func lapsAndWordsKeepTheirBits() {
     for lap: UInt64 in [0, 1, (1 << 40) - 1] {
       for owner: WorkerNumber in [0, 1, 4095] {
