@@ -36,6 +36,10 @@ package final class InputBell: Sendable {
 
   package func clear() { event.clear() }
 
+  /// Whether the bell's thread may be asleep in the worker's lane. Two who slept there would share one wake-up, so the worker waits
+  /// for the bell then, and not for the ring.
+  package var isWatching: Bool { isArmed.load(ordering: .acquiring) }
+
   private func watch() {
     var reader = Consumer(ring, lane: lane, owner: 0)
     while true {

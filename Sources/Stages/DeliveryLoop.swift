@@ -18,8 +18,13 @@ enum DeliveryLoop {
       if underWay.isEmpty {
         if handoff.pendingCalls > 0 {
           try handoff.commit()
-        } else if underWay.next == nil, try handoff.waitForInput() == .closed {
-          break
+        } else if underWay.next == nil {
+          if bell.isWatching {
+            handoff.waitingForInput { _ = Descriptors.wait([.readable(bell.descriptor)], until: nil) }
+            bell.clear()
+          } else if try handoff.waitForInput() == .closed {
+            break
+          }
         }
         continue
       }
