@@ -100,6 +100,23 @@ struct Check {
     all.canonical = { Files.canonical($0) ?? $0 }
     all.linkTarget = { Files.linkTarget($0) }
     all.identity = { Files.status($0).map { Surroundings.Identity(device: $0.device, inode: $0.inode) } }
+    all.program = { name, environment, directory in
+      let path = environment.last { $0.name == "PATH" }?.value ?? Machine.environment().first { $0.name == "PATH" }?.value
+      return Programs.find(name, path: path, directory: directory)
+    }
+    all.ask = { question in
+      var environment = Machine.environment()
+      environment.removeAll { old in question.environment.contains { $0.name == old.name } }
+      let order = ChildProcess.Order(
+        arguments: [question.program] + question.arguments, environment: (environment + question.environment).map { "\($0.name)=\($0.value)" },
+        directory: question.directory, descriptors: [])
+      var program = order
+      program.program = question.program
+      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20) {
+      case .answered(let bytes): return .answered(bytes)
+      case .failed(let reason): return .failed(reason)
+      }
+    }
     all.ringBytes = { capacity, message, producers, consumers in
       RingShape(capacity: capacity, messageBytes: message, producers: producers, consumers: consumers)?.bytes ?? 0
     }

@@ -16,12 +16,8 @@ struct PluginsCommand: ParsableCommand {
 
   func run() throws {
     guard let name else {
-      for kind in [PluginSpec.Kind.source, .transform, .sink] {
-        Output.answer("\(kind.rawValue)s\n")
-        for spec in Commands.specs where spec.kind == kind {
-          Output.answer("  \(spec.name)\(String(repeating: " ", count: max(1, 14 - spec.name.count)))\(spec.summary)\n")
-        }
-      }
+      for kind in [PluginSpec.Kind.source, .transform, .sink] { list("\(kind.rawValue)s", Commands.specs.filter { $0.kinds == [kind] }) }
+      list("sources, transforms and sinks", Commands.specs.filter { $0.kinds.count > 1 })
       return
     }
     guard let spec = Commands.specs.first(where: { $0.name == name }) else {
@@ -31,12 +27,18 @@ struct PluginsCommand: ParsableCommand {
     }
     Output.answer(markdown ? PluginPage.markdown(spec) : PluginPage.text(spec))
   }
+
+  private func list(_ title: String, _ specs: [PluginSpec]) {
+    if specs.isEmpty { return }
+    Output.answer(title + "\n")
+    for spec in specs { Output.answer("  \(spec.name)\(String(repeating: " ", count: max(1, 14 - spec.name.count)))\(spec.summary)\n") }
+  }
 }
 
 /// A plugin's page, from its declaration.
 enum PluginPage {
   static func markdown(_ spec: PluginSpec) -> String {
-    var out = "# \(spec.name)\n\n\(spec.summary) A \(spec.kind.rawValue); \(processes(spec)).\n\n"
+    var out = "# \(spec.name)\n\n\(spec.summary) \(kinds(spec)); \(processes(spec)).\n\n"
     if !spec.details.isEmpty { out += spec.details + "\n\n" }
     if !spec.settings.isEmpty {
       out += "## Settings\n\n| setting | value | default | |\n| --- | --- | --- | --- |\n"
@@ -49,7 +51,7 @@ enum PluginPage {
   }
 
   static func text(_ spec: PluginSpec) -> String {
-    var out = "\(spec.name): \(spec.summary) A \(spec.kind.rawValue); \(processes(spec)).\n"
+    var out = "\(spec.name): \(spec.summary) \(kinds(spec)); \(processes(spec)).\n"
     if !spec.details.isEmpty { out += "\n" + wrapped(spec.details, indent: 0) }
     if !spec.settings.isEmpty { out += "\nSettings, under `with:`\n" }
     for setting in spec.settings {
@@ -58,6 +60,8 @@ enum PluginPage {
     }
     return out + "\nExample\n\n" + spec.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)\n" }.joined()
   }
+
+  private static func kinds(_ spec: PluginSpec) -> String { "A" + spec.kindText.dropFirst() }
 
   private static func processes(_ spec: PluginSpec) -> String { spec.processes == .one ? "runs in one process" : "runs in any number of processes" }
 

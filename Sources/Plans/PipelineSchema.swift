@@ -50,7 +50,7 @@ package enum PipelineSchema {
   /// The key `plugin` with what each plugin is: in the description for those who read it, and beside the names
   /// (`enumDescriptions`) for the editors that show it there.
   private static func named(_ property: JSON, _ catalog: [PluginSpec]) -> JSON {
-    let lines = catalog.map { "- \($0.name) (\($0.kind.rawValue)): \($0.summary)" }.joined(separator: "\n")
+    let lines = catalog.map { "- \($0.name) (\($0.kinds.map(\.rawValue).joined(separator: ", "))): \($0.summary)" }.joined(separator: "\n")
     return .object(property.changing("description") { _ in .string("What the stage does:\n" + lines) }.pairs.flatMap { pair in
       pair.0 == "enum" ? [pair, ("enumDescriptions", .array(catalog.map { .string($0.summary) }))] : [pair]
     })

@@ -18,7 +18,7 @@ extension Planner {
           isRead[other] = true
           if other == i {
             report("cycle", "the stage \"\(input)\" reads itself: \(input) -> \(input)", span, path, "name the stage that comes before it")
-          } else if drafts[other].spec?.kind == .sink {
+          } else if isSink(drafts[other]) {
             let inputs = drafts[other].stage.inputs.joined(separator: ", ")
             report(
               "sink-read", "\"\(input)\" is a sink (\(drafts[other].stage.plugin)) and hands nothing on", span, path,
@@ -31,7 +31,10 @@ extension Planner {
       }
       checkInputs(draft)
     }
-    for (draft, isRead) in zip(drafts, isRead) where !isRead && draft.spec != nil && draft.spec?.kind != .sink {
+    for i in drafts.indices where !isRead[i] && drafts[i].spec?.kinds.count ?? 1 > 1 && drafts[i].stage.kind == .transform {
+      if drafts[i].spec?.kinds.contains(.sink) == true { drafts[i].stage.kind = .sink }
+    }
+    for (draft, isRead) in zip(drafts, isRead) where !isRead && draft.spec != nil && !isSink(draft) {
       report(
         "unread", "nobody reads the messages of \"\(draft.name)\"", draft.keySpan, draft.path,
         "add a stage with `inputs: [\(draft.name)]`; the plugin `discard` throws them away")
@@ -42,6 +45,8 @@ extension Planner {
     return graph
   }
 
+  private func isSink(_ draft: Draft) -> Bool { draft.spec != nil && draft.stage.kind == .sink }
+
   private mutating func reportUnknown(
     _ input: String, _ span: Span, _ path: String, _ draft: Draft, _ names: [String], _ isRead: inout [Bool], _ indexes: [String: Int]
   ) {
@@ -49,7 +54,7 @@ extension Planner {
     let base = String(input.prefix { $0 != "." })
     if base != input, let other = indexes[base] {
       isRead[other] = true
-      let isSink = drafts[other].spec?.kind == .sink
+      let isSink = isSink(drafts[other])
       report(
         "unknown-port", "the stage \"\(base)\" has no port \(shown(item, String(input.dropFirst(base.count + 1))))", span, path,
         isSink ? "it is a sink and hands nothing on" : "write \"\(base)\" for its messages")
@@ -71,13 +76,13 @@ extension Planner {
 
   private mutating func checkInputs(_ draft: Draft) {
     guard let spec = draft.spec else { return }
-    if spec.kind == .source, let inputs = draft.node.pair("inputs") {
+    if draft.stage.kind == .source, let inputs = draft.node.pair("inputs") {
       report(
         "source-inputs", "\"\(draft.name)\" is a source (\(spec.name)) and reads nothing", inputs.keySpan, draft.path + ".inputs",
         "remove `inputs`, or choose a plugin that is no source")
-    } else if spec.kind != .source, draft.node["inputs"] == nil {
+    } else if draft.stage.kind != .source, draft.node["inputs"] == nil {
       report(
-        "no-inputs", "\"\(draft.name)\" is a \(spec.kind.rawValue) (\(spec.name)) and needs inputs", draft.keySpan, draft.path,
+        "no-inputs", "\"\(draft.name)\" is a \(draft.stage.kind.rawValue) (\(spec.name)) and needs inputs", draft.keySpan, draft.path,
         "add `inputs: [NAME]` with the stage that it reads")
     }
   }
@@ -105,7 +110,7 @@ extension Planner {
     let starts = drafts.indices.filter { i in
       let draft = drafts[i]
       // Where something else is wrong with the beginning, the end of the chain is not to blame.
-      return draft.spec == nil || draft.spec?.kind == .source || isBroken[i] || draft.stage.inputs.isEmpty || draft.stage.inputs == [draft.name]
+      return draft.spec == nil || draft.stage.kind == .source || isBroken[i] || draft.stage.inputs.isEmpty || draft.stage.inputs == [draft.name]
     }
     let reached = graph.reached(from: starts)
     for (i, draft) in drafts.enumerated() where !reached.contains(i) && !cyclic.contains(i) {

@@ -7,18 +7,22 @@ extension Planner {
     /// By port.
     var addresses: [String: [(address: ListenAddress, draft: Draft, setting: String)]] = [:]
     var single: [String: Draft] = [:]
+    var inspections = Inspections()
     for draft in drafts {
       for resource in draft.stage.resources {
         switch resource {
         case .writesFile(let path, let setting): checkWritten(path, Use(draft: draft, setting: setting, path: path), &files)
         case .readsFiles(let pattern, let setting): files.read.append(Use(draft: draft, setting: setting, path: pattern))
         case .listens(let address, let setting): checkAddress(address, draft, setting, &addresses)
+        case .runsProgram(let name, let setting): checkProgram(name, Use(draft: draft, setting: setting, path: name))
+        case .inspected(let inspection): inspections.add(inspection, draft, program(inspection.program, draft))
         case .standardInput: checkSingle("standard input", draft, &single)
         case .standardOutput: checkSingle("standard output", draft, &single)
         }
       }
     }
     for use in files.read { checkRead(use, files) }
+    for group in inspections.groups { inspect(group) }
   }
 
   /// A file as one stage's setting names it.
@@ -128,6 +132,72 @@ extension Planner {
       return
     }
     all[address.port, default: []].append((address, draft, setting))
+  }
+
+  // MARK: Programs
+
+  private func program(_ name: String, _ draft: Draft) -> String? { surroundings.program(name, draft.stage.environment, directory) }
+
+  private mutating func checkProgram(_ name: String, _ use: Use) {
+    if program(name, use.draft) != nil { return }
+    let isPath = name.contains("/")
+    report(
+      "missing-program", isPath ? "there is no program \(shown(use.node, name))" : "there is no program \(shown(use.node, name)) on the PATH",
+      use.span, use.at, isPath ? fromHere(name) : "install it, or give its path")
+  }
+
+  /// What is asked of one program in the same surroundings is asked at once.
+  private struct Inspections {
+    struct Group {
+      var program: String
+      var arguments: [String]
+      var drafts: [Draft]
+      var requests: [JSON]
+    }
+
+    var groups: [Group] = []
+
+    mutating func add(_ inspection: Inspection, _ draft: Draft, _ program: String?) {
+      guard let program else { return }
+      var pairs: [(String, JSON)] = [("kind", .string(draft.stage.kind.rawValue))]
+      if case .object(let own) = inspection.request { pairs += own }
+      let same = groups.firstIndex { group in
+        guard let first = group.drafts.first?.stage else { return false }
+        return group.program == program && group.arguments == inspection.arguments && first.directory == draft.stage.directory
+          && first.environment.elementsEqual(draft.stage.environment, by: ==)
+      }
+      if let same {
+        groups[same].drafts.append(draft)
+        groups[same].requests.append(.object(pairs))
+      } else {
+        groups.append(Group(program: program, arguments: inspection.arguments, drafts: [draft], requests: [.object(pairs)]))
+      }
+    }
+  }
+
+  private mutating func inspect(_ group: Inspections.Group) {
+    guard let first = group.drafts.first else { return }
+    let answer = surroundings.ask(
+      Surroundings.Question(
+        program: group.program, arguments: group.arguments, environment: first.stage.environment, directory: first.stage.directory,
+        input: JSON.array(group.requests).compact))
+    switch answer {
+    case .failed(let reason):
+      report("inspection", "\(group.program) could not check the stage: \(reason)", first.place("with"), first.path + ".with")
+    case .answered(let bytes):
+      let answers = JSONText.parse(bytes).node?.items ?? []
+      if answers.count != group.drafts.count {
+        return report("inspection", "\(group.program) gave an answer that is none", first.place("with"), first.path + ".with")
+      }
+      for (draft, problems) in zip(group.drafts, answers) {
+        for problem in problems.items ?? [] {
+          let setting = problem["setting"]?.string ?? ""
+          report(
+            "plugin-setting", problem["message"]?.string ?? "it is refused", draft.place("with", setting), draft.path + ".with." + setting,
+            problem["remedy"]?.string)
+        }
+      }
+    }
   }
 
   private mutating func checkSingle(_ what: String, _ draft: Draft, _ taken: inout [String: Draft]) {

@@ -11,7 +11,7 @@ extension Planner {
     let spec = plugin(node, path)
     var draft = Draft(
       name: pair.key, keySpan: pair.keySpan, node: node, spec: spec,
-      stage: Stage(name: pair.key, plugin: node["plugin"]?.string ?? "", kind: spec?.kind ?? .transform))
+      stage: Stage(name: pair.key, plugin: node["plugin"]?.string ?? "", kind: spec.map { Self.kind($0, node) } ?? .transform))
     readInputs(&draft)
     readQueue(&draft, given)
     draft.count = given[StageKeys.processes]
@@ -37,6 +37,13 @@ extension Planner {
     return nil
   }
 
+  /// What a stage is before it is known who reads it.
+  private static func kind(_ spec: PluginSpec, _ node: Node) -> PluginSpec.Kind {
+    if spec.kinds.count == 1 { return spec.kinds[0] }
+    if spec.kinds.contains(.source), node["inputs"] == nil { return .source }
+    return spec.kinds.first { $0 != .source } ?? .source
+  }
+
   private mutating func readInputs(_ draft: inout Draft) {
     // One name without its brackets is the schema's to report; here it counts as meant.
     let items = draft.node["inputs"].map { $0.items ?? [$0] } ?? []
@@ -54,7 +61,7 @@ extension Planner {
   }
 
   private mutating func readQueue(_ draft: inout Draft, _ given: Given) {
-    if draft.spec?.kind == .source {
+    if draft.spec != nil, draft.stage.kind == .source {
       guard let queue = draft.node.pair("queue") else { return }
       report(
         "source-queue", "a source has no queue", queue.keySpan, draft.path + ".queue",

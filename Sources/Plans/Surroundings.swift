@@ -21,6 +21,26 @@ package struct Surroundings: Sendable {
   /// Bytes that the ring of such a queue reserves.
   package var ringBytes: @Sendable (_ capacity: Int, _ messageBytes: Int, _ producers: Int, _ consumers: Int) -> Int = { _, _, _, _ in 0 }
 
+  /// The file of a program, absolute: a name is looked up in the stage's PATH, a path is relative to the pipeline file's folder.
+  package var program: @Sendable (_ name: String, _ environment: [(name: String, value: String)], _ directory: String) -> String? = { _, _, _ in nil }
+  /// Runs a program that answers to a question (`Inspection`).
+  package var ask: @Sendable (Question) -> Answer = { _ in .failed("nobody can be asked") }
+
+  package struct Question: Sendable {
+    /// Absolute.
+    package var program: String
+    package var arguments: [String]
+    /// Added to what this program has.
+    package var environment: [(name: String, value: String)]
+    package var directory: String?
+    package var input: String
+  }
+
+  package enum Answer: Sendable {
+    case answered([UInt8])
+    case failed(String)
+  }
+
   package struct Identity: Sendable, Hashable {
     package var device: UInt64
     package var inode: UInt64

@@ -5,7 +5,7 @@ extension WorkOrder {
   package func encoded() -> [UInt8] {
     func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane)] }
     let json: JSON = [
-      "stage": .string(stage), "plugin": .string(plugin), "worker": .integer(worker), "process": .integer(process),
+      "stage": .string(stage), "plugin": .string(plugin), "kind": .string(kind.rawValue), "worker": .integer(worker), "process": .integer(process),
       "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
       "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
@@ -22,14 +22,15 @@ extension WorkOrder {
       return Attachment(descriptor: descriptor, lane: lane)
     }
     guard
-      let stage = node["stage"]?.string, let plugin = node["plugin"]?.string, let worker = node["worker"]?.integer,
+      let stage = node["stage"]?.string, let plugin = node["plugin"]?.string,
+      let kind = node["kind"]?.string.flatMap(PluginSpec.Kind.init(rawValue:)), let worker = node["worker"]?.integer,
       let process = node["process"]?.integer, let directory = node["directory"]?.string, let settings = node["settings"],
       let retries = node["retries"]?.integer, let deaths = node["deaths"]?.integer,
       let then = node["then"]?.string.flatMap(ErrorPolicy.Then.init(rawValue:)), let cells = node["cells"]?.integer,
       let outputs = node["outputs"]?.items?.map(attachment), let sockets = node["sockets"]?.items?.map(\.integer)
     else { return nil }
     self.init(
-      stage: stage, plugin: plugin, worker: worker, process: process, directory: directory, settings: settings,
+      stage: stage, plugin: plugin, kind: kind, worker: worker, process: process, directory: directory, settings: settings,
       retries: retries, deaths: deaths, then: then, cells: cells, input: attachment(node["input"]),
       outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
       standardOutput: node["standard_output"]?.integer)

@@ -26,6 +26,7 @@ package struct WorkOrder: Sendable {
 
   package var stage: String
   package var plugin: String
+  package var kind: PluginSpec.Kind
   /// Unique over the pipeline, 1...4095; the owner in the slots.
   package var worker: Int
   /// Which process of the stage, from 0: its cell.
@@ -42,11 +43,12 @@ package struct WorkOrder: Sendable {
   package var standardOutput: Int?
 
   package init(
-    stage: String, plugin: String, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,
+    stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,
     then: ErrorPolicy.Then, cells: Int, input: Attachment?, outputs: [Attachment], sockets: [Int] = [], standardOutput: Int? = nil
   ) {
     self.stage = stage
     self.plugin = plugin
+    self.kind = kind
     self.worker = worker
     self.process = process
     self.directory = directory

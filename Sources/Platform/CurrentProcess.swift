@@ -20,6 +20,14 @@ package enum CurrentProcess {
     signal(SIGXFSZ, SIG_IGN)
   }
 
+  /// Goes on as another program, with the same descriptors and environment (execve(2)).
+  ///
+  /// - Parameter arguments: without the program's name
+  package static func become(_ path: String, _ arguments: [String]) throws(SystemError) -> Never {
+    withCStrings([path] + arguments) { _ = execv(path, $0) }
+    throw SystemError("execve", path)
+  }
+
   /// Ends the process at once: no exit handlers, no flushing of what a library may hold.
   package static func exit(_ status: Int32) -> Never { _exit(status) }
 }

@@ -29,7 +29,8 @@ package enum Files {
     }
   }
 
-  package static func openForReading(_ path: String) throws(SystemError) -> Int32 { try open(path, O_RDONLY) }
+  /// Opens without waiting for the writer of a pipe; such a descriptor has nothing to read, and no end, until there has been one (fifo(7)).
+  package static func openForReading(_ path: String) throws(SystemError) -> Int32 { try open(path, O_RDONLY | O_NONBLOCK) }
 
   /// For writing, made when it is not there.
   package static func openForWriting(_ path: String) throws(SystemError) -> Int32 { try open(path, O_WRONLY | O_CREAT) }

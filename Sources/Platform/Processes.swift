@@ -29,6 +29,8 @@ package struct ChildProcess: Sendable {
     package var directory: String?
     /// The child's descriptors 0, 1, 2, ... in this order; it has no others.
     package var descriptors: [Int32]
+    /// The program's file; this very program unless given.
+    package var program = "/proc/self/exe"
 
     package init(arguments: [String], environment: [String], directory: String?, descriptors: [Int32]) {
       self.arguments = arguments
@@ -38,9 +40,9 @@ package struct ChildProcess: Sendable {
     }
   }
 
-  /// Starts this very program again, in a process group of its own, with no signal blocked or ignored. Call it from the
+  /// Starts a program, in a process group of its own, with no signal blocked or ignored. Call it from the
   /// main thread only: the child's parent-death signal belongs to the thread that spawned it (prctl(2)).
-  package static func spawnSelf(_ order: Order) throws(SystemError) -> ChildProcess {
+  package static func spawn(_ order: Order) throws(SystemError) -> ChildProcess {
     let name = order.arguments.dropFirst().joined(separator: " ")
     // Every source lies above every target, so that no dup2 overwrites what a later one needs.
     let above = Int32(clamping: order.descriptors.count)
@@ -79,7 +81,7 @@ package struct ChildProcess: Sendable {
     var pid: Int32 = 0
     let failed = withCStrings(order.arguments) { arguments in
       withCStrings(order.environment) { environment in
-        posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, arguments, environment)
+        posix_spawn(&pid, order.program, &actions, &attributes, arguments, environment)
       }
     }
     if failed != 0 { throw SystemError("posix_spawn", order.directory.map { "\(name) in \($0)" } ?? name, errno: failed) }
@@ -115,7 +117,7 @@ package struct ChildProcess: Sendable {
   }
 }
 
-private func withCStrings<T>(_ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> T) -> T {
+func withCStrings<T>(_ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> T) -> T {
   var copies: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
   copies.append(nil)
   defer { for copy in copies { free(copy) } }

@@ -3,23 +3,30 @@ public protocol Emitter: AnyObject {
   /// Hands on a copy of these bytes.
   ///
   /// - Throws: `MessageFailure` when they are more than a reader's `queue.message` allows.
-  func emit(_ payload: UnsafeRawBufferPointer) throws
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws
 
   /// Memory for a message of this many bytes, in place in the ring; its content is undefined. Fill it, then call
   /// `emitReserved`. A second reservation before that replaces the first.
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer
 
   /// Hands on the first `length` bytes of the reservation.
-  func emitReserved(_ length: Int) throws
+  func emitReserved(_ length: Int, as format: MessageFormat) throws
 }
 
 extension Emitter {
-  public func emit(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes(emit) }
+  public func emit(_ payload: UnsafeRawBufferPointer) throws { try emit(payload, as: .bytes) }
 
-  public func emit(_ text: String) throws {
-    var text = text
-    try text.withUTF8 { try emit(UnsafeRawBufferPointer($0)) }
+  public func emit(_ bytes: [UInt8], as format: MessageFormat = .bytes) throws {
+    try bytes.withUnsafeBytes { try emit($0, as: format) }
   }
+
+  /// Hands on text, or JSON text.
+  public func emit(_ text: String, as format: MessageFormat = .text) throws {
+    var text = text
+    try text.withUTF8 { try emit(UnsafeRawBufferPointer($0), as: format) }
+  }
+
+  public func emitReserved(_ length: Int) throws { try emitReserved(length, as: .bytes) }
 }
 
 /// A message could not be handled. `on_error` decides whether it is tried again, dropped, or stops the run.

@@ -9,15 +9,28 @@ public struct Message {
   public let id: MessageIdentity
   /// How often the message was tried before: failures and deaths of workers that had it in hand. 0 the first time.
   public let attempts: Int
+  /// What the stage that made it says of the payload.
+  public let format: MessageFormat
 
-  public init(payload: UnsafeRawBufferPointer, id: MessageIdentity, attempts: Int = 0) {
+  public init(payload: UnsafeRawBufferPointer, id: MessageIdentity, attempts: Int = 0, format: MessageFormat = .bytes) {
     self.payload = payload
     self.id = id
     self.attempts = attempts
+    self.format = format
   }
 
   /// The payload as text; ill-formed UTF-8 is repaired with U+FFFD.
   public var text: String { String(decoding: payload, as: UTF8.self) }
+}
+
+/// What a payload is, so that a language with types of its own can give its reader what was sent.
+public enum MessageFormat: UInt8, Sendable {
+  /// Bytes of any kind.
+  case bytes = 0
+  /// Text, in UTF-8 as far as its writer knows.
+  case text = 1
+  /// One JSON value.
+  case json = 2
 }
 
 /// 128 bits that name a message for good: derived from its source, its position there and the path it took.

@@ -138,7 +138,7 @@ public struct Conformance {
 
 /// Collects what a plugin emits.
 public final class CollectingEmitter: Emitter {
-  private var messages: [[UInt8]] = []
+  private var messages: [(bytes: [UInt8], format: MessageFormat)] = []
   private var reserved: UnsafeMutableRawBufferPointer?
   /// The largest message that is taken.
   public var limit: Int
@@ -148,14 +148,17 @@ public final class CollectingEmitter: Emitter {
   deinit { reserved?.deallocate() }
 
   /// What has been emitted since the last call.
-  public func take() -> [[UInt8]] {
+  public func take() -> [[UInt8]] { takeWithFormats().map(\.bytes) }
+
+  /// The same, and what was said of each.
+  public func takeWithFormats() -> [(bytes: [UInt8], format: MessageFormat)] {
     defer { messages = [] }
     return messages
   }
 
-  public func emit(_ payload: UnsafeRawBufferPointer) throws {
+  public func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {
     if payload.count > limit { throw MessageFailure("the message has \(payload.count) bytes", isPermanent: true) }
-    messages.append(Array(payload))
+    messages.append((Array(payload), format))
   }
 
   public func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
@@ -166,8 +169,8 @@ public final class CollectingEmitter: Emitter {
     return UnsafeMutableRawBufferPointer(rebasing: memory[..<length])
   }
 
-  public func emitReserved(_ length: Int) throws {
+  public func emitReserved(_ length: Int, as format: MessageFormat) throws {
     guard let memory = reserved else { throw MessageFailure("nothing was reserved", isPermanent: true) }
-    messages.append(Array(memory[..<min(length, memory.count)]))
+    messages.append((Array(memory[..<min(length, memory.count)]), format))
   }
 }

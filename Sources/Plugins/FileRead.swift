@@ -37,7 +37,7 @@ struct FileRead: Source {
   private var index = 0
   private var offset = 0
   private var identity: UInt64 = 0
-  private var open: (descriptor: Int32, reader: LineReader)?
+  private var open: (descriptor: Int32, reader: LineReader, isRegular: Bool)?
 
   init(_ given: Given, _ context: Context) throws {
     let pattern = given.resolve(given[Self.path])
@@ -72,7 +72,7 @@ struct FileRead: Source {
       case .line(let line, let consumed):
         offset += consumed
         if format == .jsonl, line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
-        try out.emit(line)
+        try out.emit(line, as: format == .jsonl ? .json : .text)
         return .emitted(position)
       case .tooLong(let consumed):
         let line = offset
@@ -94,7 +94,8 @@ struct FileRead: Source {
   private mutating func step() throws -> LineReader.Step {
     guard var file = open else { return .end }
     do throws(SystemError) {
-      let step = try file.reader.next(from: file.descriptor)
+      // A read of a pipe would block, or show an end where nobody has written yet.
+      let step = try file.reader.next(from: file.descriptor, onlyWhatIsThere: !file.isRegular)
       open = file
       return step
     } catch {
@@ -118,8 +119,12 @@ struct FileRead: Source {
   private mutating func openFile() throws -> Files.Status {
     do throws(SystemError) {
       let descriptor = try Files.openForReading(files[index])
-      open = (descriptor, LineReader(longest: longest))
-      let status = try Files.status(of: descriptor)
+      let status: Files.Status
+      do throws(SystemError) { status = try Files.status(of: descriptor) } catch {
+        Descriptors.close(descriptor)
+        throw error
+      }
+      open = (descriptor, LineReader(longest: longest), status.kind == .file)
       identity = Self.identity(status)
       return status
     } catch {

@@ -57,7 +57,7 @@ struct Generate: Source {
       // A source that was held up catches up by at most a tenth of a second, not with a burst of everything it missed.
       due = max(due, now - .milliseconds(100)) + interval
     }
-    if let size { try emit(size, out) } else { try out.emit("{\"n\":\(next),\"value\":\(mix(UInt64(next)) % 1_000_000)}") }
+    if let size { try emit(size, out) } else { try out.emit("{\"n\":\(next),\"value\":\(mix(UInt64(next)) % 1_000_000)}", as: .json) }
     next += 1
     return .emitted(Position(UInt64(next)))
   }
@@ -81,7 +81,7 @@ struct Generate: Source {
       }
       at += take
     }
-    try out.emitReserved(size)
+    try out.emitReserved(size, as: .text)
   }
 
   /// SplitMix64 of the seed and n.

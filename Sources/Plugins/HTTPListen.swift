@@ -66,7 +66,7 @@ struct HTTPListen: Source {
     if count >= limit { return lingering() }
     guard let request = server.intake.take() else { return .wait(readable: server.intake.descriptor, until: nil) }
     do {
-      try request.body.withUnsafeBytes(out.emit)
+      try out.emit(request.body)
     } catch {
       server.intake.refuse(request, status: 413, text: "\(error)\n")
       return .moved(Position(UInt64(count)))

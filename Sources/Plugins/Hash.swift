@@ -49,7 +49,7 @@ struct Hash: Transform {
       target[2 * i] = Self.digit(byte >> 4)
       target[2 * i + 1] = Self.digit(byte & 15)
     }
-    try out.emitReserved(64)
+    try out.emitReserved(64, as: .text)
   }
 
   private mutating func hash(_ bytes: UnsafeRawBufferPointer) throws {

@@ -85,11 +85,12 @@ struct JQ: Transform {
 
   /// Consumes the result.
   private func emit(_ result: jv, _ out: any Emitter) throws {
-    let text = isRaw && jv_get_kind(result) == JV_KIND_STRING ? result : jv_dump_string(result, 0)
+    let isText = isRaw && jv_get_kind(result) == JV_KIND_STRING
+    let text = isText ? result : jv_dump_string(result, 0)
     defer { jv_free(text) }
     let length = Int(jv_string_length_bytes(jv_copy(text)))
     guard let characters = jv_string_value(text) else { return }
-    try out.emit(UnsafeRawBufferPointer(start: characters, count: length))
+    try out.emit(UnsafeRawBufferPointer(start: characters, count: length), as: isText ? .text : .json)
   }
 
   /// The words of an invalid value, which it consumes. The parser appends the text it was given, which is no business of

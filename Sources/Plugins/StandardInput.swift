@@ -47,7 +47,7 @@ struct StandardInput: Source {
     switch step {
     case .line(let line, _):
       lines += 1
-      try out.emit(line)
+      try out.emit(line, as: .text)
       return .emitted(Position(lines))
     case .tooLong(let consumed):
       throw MessageFailure("a line of standard input has \(consumed) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)

@@ -16,6 +16,8 @@ package struct Lease: BitwiseCopyable {
   package let deaths: Int
   /// How many of its outputs have gone on in parts.
   package let skip: UInt64
+  /// What its writer says of the payload; 0...15, and nothing to the ring.
+  package let format: UInt8
   let place: Place
 
   /// What an acknowledgement has to know of a message.
@@ -178,7 +180,7 @@ struct Consumer: ~Copyable {
     return Lease(
       slot: i, payload: UnsafeRawBufferPointer(start: bytes.base + offset, count: length),
       id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), sequence: fields.sequence.relaxed,
-      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip,
+      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip, format: UInt8(truncatingIfNeeded: aux.format),
       place: Lease.Place(
         slot: Int32(truncatingIfNeeded: i), segment: Int32(truncatingIfNeeded: segment), generation: UInt32(truncatingIfNeeded: extent >> 32)))
   }

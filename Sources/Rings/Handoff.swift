@@ -191,8 +191,9 @@ package final class Handoff {
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
   package func markInHand(_ lease: Lease) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
 
+  /// - Parameter format: what a reader is told of the bytes, 0...15
   @inline(__always)
-  package func emit(_ payload: UnsafeRawBufferPointer) throws {
+  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8 = 0) throws {
     if payload.count > mostBytes { throw RingError.messageTooLarge(length: payload.count, limit: mostBytes) }
     if ordinal < skip || outputs.count == 0 {
       ordinal += 1
@@ -200,7 +201,7 @@ package final class Handoff {
     }
     try makeRoomInCall()
     let id = nextID
-    for i in 0..<outputs.count { try outputs[i].append(payload, id) }
+    for i in 0..<outputs.count { try outputs[i].append(payload, id, format: format) }
     ordinal += 1
   }
 
@@ -215,16 +216,16 @@ package final class Handoff {
   }
 
   @inline(__always)
-  package func emitReserved(length: Int) throws {
+  package func emitReserved(length: Int, format: UInt8 = 0) throws {
     if ordinal < skip || outputs.count == 0 {
       ordinal += 1
       return
     }
     let id = nextID
-    outputs[0].finish(length, id)
+    outputs[0].finish(length, id, format: format)
     if outputs.count > 1 {
       let payload = outputs[0].lastPayload
-      for i in 1..<outputs.count { try outputs[i].append(payload, id) }
+      for i in 1..<outputs.count { try outputs[i].append(payload, id, format: format) }
     }
     ordinal += 1
   }

@@ -13,6 +13,8 @@ struct Producer: ~Copyable {
     var offset: UInt32
     var length: UInt32
     var id = MessageID(high: 0, low: 0)
+    /// What a reader is told of the payload, 0...15.
+    var format: UInt8 = 0
     /// The slot that was taken for it, and its lap.
     var slot = -1
     var lap: UInt64 = 0
@@ -95,12 +97,13 @@ struct Producer: ~Copyable {
 
   /// The reservation becomes a record of at most `length` bytes.
   @inline(__always)
-  mutating func finish(_ length: Int, _ id: MessageID) {
+  mutating func finish(_ length: Int, _ id: MessageID, format: UInt8) {
     if !isReserved { return }
     isReserved = false
     let record = records.spareInPlace
     record.pointee.length = UInt32(truncatingIfNeeded: max(0, min(length, Int(record.pointee.length))))
     record.pointee.id = id
+    record.pointee.format = format
     record.pointee.slot = -1
     noteWritten(record)
     records.takeSpare()
@@ -117,14 +120,14 @@ struct Producer: ~Copyable {
   }
 
   @inline(__always)
-  mutating func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID) throws {
+  mutating func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID, format: UInt8) throws {
     let memory = try reserve(payload.count)
     if let from = payload.baseAddress, let to = memory.baseAddress {
       to.copyMemory(from: from, byteCount: payload.count)
       // The next small payload comes to lie behind this one, in lines that a reader had last.
       Processor.prefetchForWriting(to + payload.count)
     }
-    finish(payload.count, id)
+    finish(payload.count, id, format: format)
   }
 
   /// Names a record.
@@ -236,7 +239,7 @@ struct Producer: ~Copyable {
       fields.extent.set(UInt64(record.generation) << 32 | UInt64(record.length))
       fields.idHigh.set(record.id.high)
       fields.idLow.set(record.id.low)
-      fields.aux.set(0)
+      fields.aux.set(SlotAux(format: record.format).raw)
       taken += 1
       try Failpoint.filled.hit()
     }

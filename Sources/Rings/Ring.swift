@@ -222,14 +222,15 @@ struct SlotFields: BitwiseCopyable {
   @inline(__always) var published: SharedWord { SharedWord(base + 56) }
 }
 
-/// errors(8) | mark(8) | skip(48): how often the plugin has failed on the message, whether it is in hand, and how many
-/// of its outputs have gone on in parts.
+/// errors(8) | mark(8) | format(4) | skip(44): how often the plugin has failed on the message, whether it is in hand, what its
+/// writer says of its bytes, and how many of its outputs have gone on in parts.
 ///
 /// The mark is deaths + 1 while the plugin works on the message. Recovery counts a death only when the mark says so, and
 /// counting it makes the mark stale, so an interrupted recovery cannot count twice and nobody has to clear it.
 struct SlotAux: BitwiseCopyable {
   var errors: UInt64
   var mark: UInt64
+  var format: UInt64 = 0
   var skip: UInt64
 
   static let markShift: UInt64 = 48
@@ -238,8 +239,19 @@ struct SlotAux: BitwiseCopyable {
   init(raw: UInt64) {
     errors = raw >> 56
     mark = raw >> 48 & 0xff
-    skip = raw & 0xffff_ffff_ffff
+    format = raw >> 44 & 0xf
+    skip = raw & Self.skipBits
   }
 
-  var raw: UInt64 { min(errors, 255) << 56 | (mark & 0xff) << 48 | skip & 0xffff_ffff_ffff }
+  /// A message that nobody has touched.
+  init(format: UInt8) {
+    errors = 0
+    mark = 0
+    self.format = UInt64(format)
+    skip = 0
+  }
+
+  private static let skipBits: UInt64 = 0xfff_ffff_ffff
+
+  var raw: UInt64 { min(errors, 255) << 56 | (mark & 0xff) << 48 | (format & 0xf) << 44 | skip & Self.skipBits }
 }

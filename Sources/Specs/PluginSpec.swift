@@ -7,7 +7,9 @@ public struct PluginSpec: Sendable {
   public enum Processes: Sendable, Equatable { case one, many }
 
   public let name: String
-  public let kind: Kind
+  /// What a stage with this plugin may be. With more than one, its place in the graph decides: without inputs it is a source,
+  /// read by nobody a sink, else a transform.
+  public let kinds: [Kind]
   /// One sentence with a full stop.
   public let summary: String
   /// Paragraphs for the plugin's page: what it delivers, what it promises, when it fails.
@@ -24,12 +26,12 @@ public struct PluginSpec: Sendable {
   public let check: @Sendable (Given) -> [SettingProblem]
 
   public init(
-    _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
+    _ name: String, _ kinds: [Kind], _ summary: String, details: String = "", processes: Processes = .many,
     settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
     check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }
   ) {
     self.name = name
-    self.kind = kind
+    self.kinds = kinds
     self.summary = summary
     self.details = details
     self.processes = processes
@@ -37,6 +39,24 @@ public struct PluginSpec: Sendable {
     self.example = example
     self.resources = resources
     self.check = check
+  }
+}
+
+extension PluginSpec {
+  /// A plugin of one kind.
+  public init(
+    _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
+    settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }
+  ) {
+    self.init(
+      name, [kind], summary, details: details, processes: processes, settings: settings, example: example, resources: resources, check: check)
+  }
+
+  /// `a source`, `a source, a transform or a sink`
+  package var kindText: String {
+    let words = kinds.map { "a " + $0.rawValue }
+    return words.count > 1 ? words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "") : words.joined()
   }
 }
 
@@ -62,10 +82,32 @@ public enum ExternalResource: Sendable, Equatable {
   case writesFile(path: String, setting: String)
   /// Listens on `host:port`; the runner binds it and keeps it over restarts of the worker.
   case listens(address: String, setting: String)
+  /// Starts a program: a path relative to the pipeline file's folder when it has a slash, else a name that is looked up in the
+  /// stage's PATH.
+  case runsProgram(name: String, setting: String)
+  /// Has something that only another program can tell about: whether a module can be imported, say.
+  case inspected(Inspection)
   /// Takes the runner's own standard input; one stage may.
   case standardInput
   /// Writes to the runner's own standard output; one stage may.
   case standardOutput
+}
+
+/// A question to a program that knows a plugin's language. Before anything starts, the program is run once for all stages that ask the
+/// same one in the same surroundings: it reads a JSON array of the requests, each with the stage's `kind` added, from its standard
+/// input, and writes a JSON array with an answer for each: an array of `{setting, message, remedy}`, empty when nothing is wrong.
+public struct Inspection: Sendable, Equatable {
+  /// A path or a name, as in `ExternalResource.runsProgram`; when it is not there, that is reported and this is not asked.
+  public let program: String
+  public let arguments: [String]
+  /// An object.
+  public let request: JSON
+
+  public init(program: String, arguments: [String], request: JSON) {
+    self.program = program
+    self.arguments = arguments
+    self.request = request
+  }
 }
 
 /// The settings of one stage's plugin, decoded and with defaults filled in.

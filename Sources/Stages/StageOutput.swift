@@ -7,16 +7,16 @@ final class StageOutput: Emitter {
 
   init(_ handoff: Handoff) { self.handoff = handoff }
 
-  func emit(_ payload: UnsafeRawBufferPointer) throws {
-    do { try handoff.emit(payload) } catch let error as RingError { throw error.asMessageFailure }
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {
+    do { try handoff.emit(payload, format: format.rawValue) } catch let error as RingError { throw error.asMessageFailure }
   }
 
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     do { return try handoff.reserve(length) } catch let error as RingError { throw error.asMessageFailure }
   }
 
-  func emitReserved(_ length: Int) throws {
-    do { try handoff.emitReserved(length: length) } catch let error as RingError { throw error.asMessageFailure }
+  func emitReserved(_ length: Int, as format: MessageFormat) throws {
+    do { try handoff.emitReserved(length: length, format: format.rawValue) } catch let error as RingError { throw error.asMessageFailure }
   }
 }
 
@@ -28,6 +28,7 @@ extension RingError {
 extension Message {
   init(_ lease: Lease) {
     self.init(
-      payload: lease.payload, id: MessageIdentity(high: lease.id.high, low: lease.id.low), attempts: lease.errors + lease.deaths)
+      payload: lease.payload, id: MessageIdentity(high: lease.id.high, low: lease.id.low), attempts: lease.errors + lease.deaths,
+      format: MessageFormat(rawValue: lease.format) ?? .bytes)
   }
 }

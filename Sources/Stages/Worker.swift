@@ -24,12 +24,20 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
     guard let plugin = plugins.first(where: { $0.spec.name == order.plugin }) else {
       throw WorkerFailure(.pluginProtocol, "there is no plugin \"\(order.plugin)\" in this program")
     }
+    if case .launched(let type) = plugin { try launch(type, order) }
     let worker = try Worker(order, spec: plugin.spec, control: control)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
     case .transform(let type): try TransformLoop.run(type, worker)
     case .sink(let type): try SinkLoop.run(type, worker)
     case .delivery(let type): try DeliveryLoop.run(type, worker)
+    case .versatile(let source, let transform, let sink):
+      switch order.kind {
+      case .source: try SourceLoop.run(source, worker)
+      case .transform: try TransformLoop.run(transform, worker)
+      case .sink: try SinkLoop.run(sink, worker)
+      }
+    case .launched: break
     }
     CurrentProcess.exit(ExitCode.success.rawValue)
   } catch let end as MessageGivenUp {
@@ -48,6 +56,34 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
   }
 }
 
+/// Becomes the program that the plugin names, with the descriptors of this worker; it reads the order anew.
+private func launch(_ type: any LaunchedPlugin.Type, _ order: WorkOrder) throws -> Never {
+  let given = try order.given(type.spec)
+  let program = try type.program(given, order.context)
+  do throws(SystemError) {
+    try Files.seek(WorkOrder.Descriptor.order, to: 0)
+    try CurrentProcess.become(program.path, program.arguments)
+  } catch {
+    throw WorkerFailure(.pluginProtocol, "\(program.path) cannot be started: \(error.reason)")
+  }
+}
+
+extension WorkOrder {
+  func given(_ spec: PluginSpec) throws -> Given {
+    let decoded = spec.decode(settings, directory: directory, place: .none, path: "with")
+    guard let given = decoded.given else {
+      throw WorkerFailure(.invalidPipeline, decoded.diagnostics.map(\.message).joined(separator: "; "))
+    }
+    return given
+  }
+
+  var context: Context {
+    Context(
+      stage: stage, process: process, sockets: sockets.compactMap(Int32.init(exactly:)),
+      standardOutput: standardOutput.flatMap(Int32.init(exactly:)))
+  }
+}
+
 /// What every loop needs: the hand-off, the policy and the plugin's surroundings.
 struct Worker {
   let handoff: Handoff
@@ -61,15 +97,9 @@ struct Worker {
   let mostClaimed: Int
 
   init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
-    let decoded = spec.decode(order.settings, directory: order.directory, place: .none, path: "with")
-    guard let given = decoded.given else {
-      throw WorkerFailure(.invalidPipeline, decoded.diagnostics.map(\.message).joined(separator: "; "))
-    }
-    self.given = given
+    given = try order.given(spec)
     self.control = control
-    context = Context(
-      stage: order.stage, process: order.process, sockets: order.sockets.compactMap(Int32.init(exactly:)),
-      standardOutput: order.standardOutput.flatMap(Int32.init(exactly:)))
+    context = order.context
     do {
       func attach(_ attachment: WorkOrder.Attachment) throws -> (ring: Ring, lane: Int) {
         (try Ring(attaching: Int32(clamping: attachment.descriptor)), attachment.lane)

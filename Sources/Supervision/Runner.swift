@@ -250,13 +250,13 @@ private final class Runner {
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
     let order = WorkOrder(
-      stage: stage.name, plugin: stage.plugin, worker: worker + 1, process: process, directory: plan.directory,
+      stage: stage.name, plugin: stage.plugin, kind: stage.kind, worker: worker + 1, process: process, directory: plan.directory,
       settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
       cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
-    let child = try ChildProcess.spawnSelf(
+    let child = try ChildProcess.spawn(
       ChildProcess.Order(
         arguments: ["ringway", "__worker", stage.name, String(process), String(CurrentProcess.id)],
         environment: environment(for: stage), directory: stage.directory, descriptors: descriptors))

@@ -72,7 +72,7 @@ struct Soak {
     var environment = Machine.environment().map { "\($0.name)=\($0.value)" } + ["\(Self.parentVariable)=\(CurrentProcess.id)"]
     if isNearOverflow { environment.append("\(RingStartOption.variable)=\(RingStartOption.value)") }
     let began = ContinuousClock.now
-    let child = try ChildProcess.spawnSelf(
+    let child = try ChildProcess.spawn(
       ChildProcess.Order(
         arguments: ["bench", "run", "/dev/stdin", "--progress", "off", "--quiet"], environment: environment, directory: nil,
         descriptors: [pipeline, 1, 2]))

@@ -68,6 +68,15 @@ public final class Running {
     }
   }
 
+  /// Whether every thread of a process sleeps (proc_pid_stat(5)).
+  public static func isAsleep(_ pid: Int32) -> Bool {
+    let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+    return threads.allSatisfy { thread in
+      let stat = (try? String(contentsOfFile: "/proc/\(pid)/task/\(thread)/stat", encoding: .utf8)) ?? ""
+      return stat.split(separator: ")").last?.hasPrefix(" S") ?? false
+    }
+  }
+
   /// All child processes, whatever they are.
   public static func pids(childrenOf parent: Int32) -> [Int32] {
     let list = (try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)) ?? ""

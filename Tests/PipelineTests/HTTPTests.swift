@@ -37,6 +37,31 @@ import Testing
     #expect(!result.errors.contains("secret-word"))
   }
 
+  /// While a delivery is under way a thread listens for messages in the worker's place; when the answer has come, the worker itself
+  /// waits again. A message must wake whoever is there.
+  @Test func aMessageIsPostedAtOnceAfterARest() throws {
+    let receiver = try Receiver { _, _ in .status(204) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    #expect(mkfifo(folder.path("lines"), 0o600) == 0)
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        lines: {plugin: file.read, with: {path: lines}}
+        send: {plugin: http.post, inputs: [lines], with: {url: "http://127.0.0.1:\(receiver.port)/in"}}
+      """)
+    let running = try Running(["run", file, "--progress", "off"])
+    let lines = try FileHandle(forUpdating: folder.url.appendingPathComponent("lines"))
+    for n in 1...5 {
+      try lines.write(contentsOf: Data("\(n)\n".utf8))
+      #expect(eventually { receiver.requests.count == n }, "message \(n) was not posted")
+      #expect(eventually { running.workers.allSatisfy { Running.isAsleep($0.pid) } })
+    }
+    kill(running.pid, SIGTERM)
+    try lines.close()
+    #expect(try running.finish().status == 0)
+  }
+
   @Test func answersOf500And429AreTriedAgainWithTheSameKey() throws {
     let first = Mutex<Set<String>>([])
     let receiver = try Receiver { request, _ in

@@ -147,7 +147,7 @@ extension RingsTests {
     let first = try #require(try claim(consumer))
     _ = try #require(try claim(consumer))
     var producer = Producer(bench.ring, lane: 0, owner: 1)
-    try Array("3".utf8).withUnsafeBytes { try producer.append($0, MessageID(high: 0, low: 0)) }
+    try Array("3".utf8).withUnsafeBytes { try producer.append($0, MessageID(high: 0, low: 0), format: 0) }
     for _ in 1...10 { #expect(try producer.takeSlots(1) == 0) }
     #expect(!bench.ring.hasRoom(1))
     try settle(first, consumer)
@@ -370,6 +370,26 @@ extension RingsTests {
       #expect(throws: RingCorruption.self) { _ = try claim(bench.consumer()) }
       _ = try bench.kill(consumer: 0)
       field.set(before)
+    }
+  }
+
+  /// Through marks, errors, a part and a death.
+  @Test func aFormatArrivesAndStays() throws {
+    for format: UInt8 in [0, 2, 15] {
+      let bench = try Bench(capacity: 4)
+      let producer = try bench.producer()
+      producer.begin()
+      try Array("x".utf8).withUnsafeBytes { try producer.emit($0, format: format) }
+      producer.end(.source(position: (1, 0, 0, 0)))
+      try producer.commit()
+      let consumer = try bench.consumer()
+      var lease = try #require(try claim(consumer))
+      #expect(lease.format == format)
+      consumer.begin(lease)
+      consumer.recordError(&lease)
+      _ = try bench.kill(consumer: 0)
+      let again = try #require(try claim(bench.consumer()))
+      #expect(again.format == format && again.errors == 1 && again.deaths == 1 && again.skip == 0)
     }
   }
 

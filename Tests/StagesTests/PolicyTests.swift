@@ -39,7 +39,7 @@ import Testing
       Node.Pair(key: "list", value: Node(.sequence([Node(.boolean(true)), Node(.null), Node(.number(1.5), text: "1.5")]))),
     ])
     let order = WorkOrder(
-      stage: "detect", plugin: "jq", worker: 4095, process: 3, directory: "/tmp/ä b", settings: settings, retries: 2, deaths: 3, then: .drop, cells: 5,
+      stage: "detect", plugin: "jq", kind: .transform, worker: 4095, process: 3, directory: "/tmp/ä b", settings: settings, retries: 2, deaths: 3, then: .drop, cells: 5,
       input: WorkOrder.Attachment(descriptor: 6, lane: 3), outputs: [WorkOrder.Attachment(descriptor: 7, lane: 0), WorkOrder.Attachment(descriptor: 8, lane: 9)],
       sockets: [9], standardOutput: 10)
     let read = try #require(WorkOrder(decoding: order.encoded()))
@@ -50,7 +50,7 @@ import Testing
 
   @Test func aDamagedOrderIsNoOrder() {
     let bytes = WorkOrder(
-      stage: "a", plugin: "b", worker: 1, process: 0, directory: "/", settings: .mapping([]), retries: 0, deaths: 1, then: .stop, cells: 5, input: nil, outputs: []
+      stage: "a", plugin: "b", kind: .sink, worker: 1, process: 0, directory: "/", settings: .mapping([]), retries: 0, deaths: 1, then: .stop, cells: 5, input: nil, outputs: []
     ).encoded()
     for count in 0..<bytes.count { #expect(WorkOrder(decoding: Array(bytes[..<count])) == nil) }
     #expect(WorkOrder(decoding: Array("{\"stage\": 5}".utf8)) == nil)

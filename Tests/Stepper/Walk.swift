@@ -189,7 +189,7 @@ final class Walk {
       arguments: ["stepper", "__stepped", role, shape.name],
       environment: ["LD_BIND_NOW=1", "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1073741824"], directory: nil,
       descriptors: [null, null, 2] + world.descriptors)
-    let child = try ChildProcess.spawnSelf(order)
+    let child = try ChildProcess.spawn(order)
     Descriptors.close(child.pidfd)
     if trace_await(child.pid) != 1 || trace_begin(child.pid) != 0 { throw Failure("a process cannot be traced here") }
     return Stepped(pid: child.pid, gate: trace_place(child.pid))
