@@ -3,6 +3,7 @@
 
 import ArgumentParser
 package import PluginKit
+import Platform
 import Plugins
 package import Rings
 import Specs
@@ -30,6 +31,7 @@ package enum Commands {
     if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
       runWorker(arguments: CommandLine.arguments, plugins: plugins)
     }
+    CurrentProcess.fillStandardStreams()
     RootCommand.main()
   }
 }

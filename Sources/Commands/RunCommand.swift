@@ -32,6 +32,12 @@ struct RunCommand: ParsableCommand {
     }
     Output.say(check.text)
     guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
+    if let report {
+      do throws(SystemError) { try Files.probe(report) } catch {
+        Output.say("ringway: the report cannot be written: \(error)\n")
+        throw Specs.ExitCode.cannotCreate.end
+      }
+    }
     let screen = Screen(plan, progress, common)
     let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart), observer: screen)
     screen.finish(result)

@@ -74,7 +74,7 @@ final class Screen: RunObserver {
       for line in report.ledger where common.verbose || !line.balances { Output.say("ledger: \(line.text)\n") }
       if !common.verbose, !report.ledger.isEmpty, report.ledger.allSatisfy(\.balances) {
         let left = total(report.ledger.map(\.left))
-        let dropped = total(report.ledger.map(\.dropped))
+        let dropped = total(report.ledger.map(\.dropped) + report.stages.filter { $0.kind == .source }.map(\.dropped))
         Output.say("ledger: every queue balances, \(dropped) dropped, \(left) left\n")
       }
     }

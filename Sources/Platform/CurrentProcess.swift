@@ -13,6 +13,12 @@ package enum CurrentProcess {
     linux_parent_death_signal(SIGKILL) == 0 && getppid() == parent
   }
 
+  /// Gives each of the standard streams that is closed something that cannot be used in its direction: otherwise the next file that is
+  /// opened would get its number, and be read or written as if it were meant.
+  package static func fillStandardStreams() {
+    for fd in Int32(0)...2 where linux_fcntl(fd, F_GETFD, 0) < 0 { _ = linux_open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY, 0) }
+  }
+
   /// Makes errors of two signals that would kill: writing to a pipe that nobody reads is EPIPE then (SIGPIPE), and
   /// writing beyond the file size limit is EFBIG (SIGXFSZ).
   package static func ignoreWriteSignals() {

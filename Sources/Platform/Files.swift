@@ -50,6 +50,13 @@ package enum Files {
     }
   }
 
+  /// Whether `replace` would work, as far as can be known before.
+  package static func probe(_ path: String) throws(SystemError) {
+    if status(path)?.kind == .directory { throw SystemError("open", path, errno: EISDIR) }
+    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    if access(folder, W_OK | X_OK) != 0 { throw SystemError("open", path) }
+  }
+
   /// What stat(2) says of a file.
   package struct Status: Sendable, Equatable {
     package enum Kind: Sendable { case file, directory, other }

@@ -57,21 +57,23 @@ struct Generate: Source {
       // A source that was held up catches up by at most a tenth of a second, not with a burst of everything it missed.
       due = max(due, now - .milliseconds(100)) + interval
     }
-    if let size { try emit(size, out) } else { try out.emit("{\"n\":\(next),\"value\":\(mix(UInt64(next)) % 1_000_000)}", as: .json) }
+    let n = next
+    // Before it is emitted: a message that is refused, as too large say, is passed.
     next += 1
+    if let size { try emit(n, size, out) } else { try out.emit("{\"n\":\(n),\"value\":\(mix(UInt64(n)) % 1_000_000)}", as: .json) }
     return .emitted(Position(UInt64(next)))
   }
 
-  private func emit(_ size: Int, _ out: any Emitter) throws {
+  private func emit(_ n: Int, _ size: Int, _ out: any Emitter) throws {
     let buffer = try out.reserve(size)
-    var head = String(next) + " "
+    var head = String(n) + " "
     var at = 0
     head.withUTF8 { text in
       at = min(size, text.count)
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(text)[..<at]))
     }
     // Eight letters from each word of the sequence.
-    var state = mix(UInt64(next))
+    var state = mix(UInt64(n))
     while at < size {
       state = mix(state)
       var word: UInt64 = 0x6161_6161_6161_6161 &+ (state & 0x0f0f_0f0f_0f0f_0f0f)

@@ -38,7 +38,8 @@ package enum Recovery {
     package var deaths: Int
   }
 
-  package static func recover(worker: WorkerNumber, cell: CommitCell, rings: [Attachment]) throws -> Summary {
+  /// - Parameter countsDeaths: whether the messages that it had in hand are to blame; not when the runner has ended it
+  package static func recover(worker: WorkerNumber, cell: CommitCell, rings: [Attachment], countsDeaths: Bool = true) throws -> Summary {
     var summary = Summary()
     let isBusy = cell.isBusy
     let record = cell.record
@@ -47,7 +48,7 @@ package enum Recovery {
       let ring = attachment.ring
       for i in 0..<ring.shape.capacity {
         let part = attachment.consumerLane != nil && record.partSlot == i ? record.partCount : nil
-        try repair(ring, i, worker, isBusy, part, &summary)
+        try repair(ring, i, worker, isBusy, part, countsDeaths, &summary)
       }
     }
     for attachment in rings {
@@ -79,7 +80,8 @@ package enum Recovery {
   /// One slot. Not busy rolls back (writing is voided, leases return), busy rolls forward (writing is published,
   /// settling is acknowledged, other leases return). Only a restamp by a producer can come between, so it is tried again.
   private static func repair(
-    _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ isBusy: Bool, _ part: UInt64?, _ summary: inout Summary
+    _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ isBusy: Bool, _ part: UInt64?, _ countsDeaths: Bool,
+    _ summary: inout Summary
   ) throws {
     let fields = ring.slot(i)
     while true {
@@ -99,7 +101,7 @@ package enum Recovery {
           aux.skip = part
           fields.aux.set(aux.raw)
         }
-        isDeath = found.isIn(.leased) && aux.mark == found.deaths + 1
+        isDeath = countsDeaths && found.isIn(.leased) && aux.mark == found.deaths + 1
         // It may have died before it raised the head past what it had claimed, and a message that is neither before the head
         // nor behind every reader would be looked for by nobody.
         ring.word(Ring.Offset.head).raise(to: fields.sequence.relaxed &+ 1)

@@ -31,9 +31,9 @@ enum DeliveryLoop {
       // With room for more, a message is news too; a full house only waits for answers.
       let listens = underWay.wantsMore && !handoff.isInputClosed
       if listens { bell.arm(handoff) }
-      let outcomes = try handoff.waitingForInput {
-        try sink.advance(wake: listens ? bell.descriptor : never.descriptor)
-      }
+      // A sink that has as many under way as it may is what the others wait for.
+      let outcomes =
+        listens ? try handoff.waitingForInput { try sink.advance(wake: bell.descriptor) } : try sink.advance(wake: never.descriptor)
       bell.clear()
       for outcome in outcomes { try settle(outcome, &underWay, &sink, worker) }
       if handoff.pendingCalls > 0 { try handoff.commit() }

@@ -34,6 +34,7 @@ private final class Runner {
   private let environment = Machine.environment()
   private var null: Int32 = -1
   /// When a worker that is gone went; the time after that is nobody's.
+  private var dropped: [Int: DropNotes] = [:]
   private var goneSince: [Int: UInt64] = [:]
 
   private enum Timer {
@@ -77,6 +78,9 @@ private final class Runner {
       while !pending.isEmpty { perform(supervisor.handle(pending.removeFirst(), at: .now)) }
       if isFinished { break }
       wait(signals)
+    }
+    for stage in dropped.keys.sorted() {
+      if let more = dropped[stage]?.finish() { sayOfStage(stage, "dropped \(more) messages more in that second") }
     }
     var report = self.report()
     for line in report.ledger where !line.balances {
@@ -165,8 +169,15 @@ private final class Runner {
     case .messageFailed(let id, let error, let errors, let deaths):
       pending.append(.messageFailed(worker: worker, text: Self.givenUp(id, error, errors, deaths)))
     case .messageDropped(let id, let error, let errors, let deaths):
-      say(.runner, worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths))
+      let stage = supervisor.stage(of: worker)
+      let (isShown, more) = dropped[stage, default: DropNotes()].isShown(in: second)
+      if let more { sayOfStage(stage, "dropped \(more) messages more in that second") }
+      if isShown { say(.runner, worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths)) }
     }
+  }
+
+  private func sayOfStage(_ stage: Int, _ text: String) {
+    observer.heard(RunLine(origin: .runner, stage: plan.stages[stage].name, process: nil, text: text))
   }
 
   private static func givenUp(_ id: String, _ error: String, _ errors: Int, _ deaths: Int) -> String {
@@ -200,7 +211,8 @@ private final class Runner {
     do {
       let summary = try Recovery.recover(
         worker: WorkerNumber(clamping: worker + 1), cell: cell,
-        rings: memory.attachments(stage: stage, process: self.process(worker)))
+        rings: memory.attachments(stage: stage, process: self.process(worker)),
+        countsDeaths: !supervisor.isStopping)
       for death in summary.deaths {
         say(.runner, worker, "had message \(death.id.hex) in hand when it died; \(death.deaths) of \(plan.stages[stage].onError.deaths) deaths")
       }

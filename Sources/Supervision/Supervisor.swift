@@ -86,7 +86,8 @@ struct Supervisor {
   private var stages: [StageState] = []
   private var haveSourcesStarted = false
   private var isDraining = false
-  private var isStopping = false
+  /// Whether the workers that are left are being killed.
+  private(set) var isStopping = false
   private var isFinished = false
   private(set) var code = ExitCode.success
   /// What ended the run, in sentences; empty when it ended by itself.
@@ -272,7 +273,7 @@ struct Supervisor {
 
   private mutating func drain() -> [Action] {
     isDraining = true
-    var actions: [Action] = [.note(stage: nil, "draining: the sources stop, what is under way is finished (a signal stops at once)")]
+    var actions: [Action] = [.note(stage: nil, "draining: the sources stop, what is under way is finished (a second signal stops at once)")]
     actions.append(.startDrain(plan.drain))
     for worker in sourceWorkers {
       switch workers[worker].state {

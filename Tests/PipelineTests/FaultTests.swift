@@ -37,6 +37,49 @@ import Testing
 
   // MARK: Signals
 
+  /// What a source cannot make is passed, counted and named, and of a flood of names some are only counted.
+  @Test func aSourceDropsWhatIsTooLargeAndGoesOn() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, on_error: {then: drop}, with: {count: 100, size: 8KiB}}
+        end: {plugin: discard, inputs: [numbers], queue: {message: 4KiB}}
+      """)
+    let result = try Ringway.run(["run", file, "--report", folder.path("report.json")])
+    #expect(result.status == 0 && result.errors.contains("every queue balances, 100 dropped, 0 left"), "\(result.errors)")
+    #expect(try Report(folder.path("report.json")).stage("numbers", "dropped") == 100)
+    let named = result.errors.components(separatedBy: "dropped a message: ").count - 1
+    #expect(20..<100 ~= named && result.errors.contains("messages more in that second"), "\(named) are named")
+  }
+
+  /// Were a closed standard stream left to the next file that is opened, the rings would be read and written as if they were it.
+  @Test(arguments: ["<&-", ">&-"]) func aClosedStandardStreamIsAnError(redirection: String) throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        input: {plugin: stdin}
+        output: {plugin: stdout, inputs: [input]}
+      """)
+    let shell = URL(fileURLWithPath: "/bin/sh")
+    let running = try Running(["-c", "exec \"$1\" run \"$2\" \(redirection)", "sh", Ringway.binary.path, file], input: "line\n", executable: shell)
+    let result = try running.finish()
+    #expect(result.status == 74 && result.output.isEmpty && result.errors.contains("Bad file descriptor"), "\(result.status) \(result.errors)")
+  }
+
+  @Test func aReportThatCannotBeWrittenIsNoticedBeforeTheRun() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate}
+        end: {plugin: discard, inputs: [numbers]}
+      """)
+    let result = try Ringway.run(["run", file, "--report", folder.path("none/report.json")])
+    #expect(result.status == 73 && result.errors.contains("none/report.json: No such file or directory"), "\(result.errors)")
+  }
+
   @Test(arguments: [SIGINT, SIGTERM])
   func oneSignalDrains(signal: Int32) throws {
     let folder = try TemporaryFolder()

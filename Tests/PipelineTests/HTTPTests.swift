@@ -108,7 +108,8 @@ import Testing
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers(receiver.requests).count == 2000)
-    #expect(try Report(folder.path("report.json")).balances)
+    let report = try Report(folder.path("report.json"))
+    #expect(report.balances && report.json["bottleneck"] as? String == "send", "\(result.errors)")
   }
 
   @Test func aConnectionCutAfterTheRequestIsTriedAgain() throws {
@@ -153,6 +154,16 @@ import Testing
     #expect(!result.errors.contains("\u{1b}[31m"))
     let report = try Report(folder.path("report.json"))
     #expect(report.stage("send", "dropped") == 2 && report.stage("send", "errors") == 4 && report.balances)
+  }
+
+  /// What was under way when a message was given up is no message that kills workers.
+  @Test func nobodyDiesOfARunThatStops() throws {
+    let receiver = try Receiver { request, _ in request.body.contains("\"n\":30,") ? .status(422) : .status(200) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, stage: "processes: 2"), "--progress", "off"])
+    #expect(result.status == 65 && result.errors.contains("answered 422"), "\(result.errors)")
+    #expect(!result.errors.contains("in hand"), "\(result.errors)")
   }
 
   @Test func senderAndReceiverThatAreKilledDeliverEverythingOnceInEffect() throws {

@@ -373,16 +373,16 @@ extension RingsTests {
     }
   }
 
-  /// Through marks, errors, a part and a death.
+  /// Through marks, errors and a death.
   @Test func aFormatArrivesAndStays() throws {
     for format: UInt8 in [0, 2, 15] {
       let bench = try Bench(capacity: 4)
-      let producer = try bench.producer()
+      let producer = bench.producer()
       producer.begin()
       try Array("x".utf8).withUnsafeBytes { try producer.emit($0, format: format) }
       producer.end(.source(position: (1, 0, 0, 0)))
       try producer.commit()
-      let consumer = try bench.consumer()
+      let consumer = bench.consumer()
       var lease = try #require(try claim(consumer))
       #expect(lease.format == format)
       consumer.begin(lease)
@@ -396,7 +396,7 @@ extension RingsTests {
   /// All slots lie a million laps ahead of the tail, so that whoever looks for a free one would follow them for ever.
   @Test func aLineWithoutEndIsNoticed() throws {
     let bench = try Bench(capacity: 4)
-    let producer = try bench.producer()
+    let producer = bench.producer()
     for i in 0..<4 { bench.ring.slot(i).word.release(SlotWord(1_000_000, .free, owner: 0).raw) }
     #expect { try bench.put("x", producer) } throws: { "\($0)".contains("has no end") }
   }
