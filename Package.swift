@@ -21,6 +21,7 @@ let package = Package(
   name: "ringway",
   products: [
     .executable(name: "ringway", targets: ["ringway"]),
+    .library(name: "ringway_python", type: .dynamic, targets: ["WorkerABI"]),
     .library(name: "PluginKit", targets: ["PluginKit"]),
     .library(name: "PluginTesting", targets: ["PluginTesting"]),
   ],
@@ -55,8 +56,13 @@ let package = Package(
     ]),
     room("Stages", ["Plans", "Rings", "PluginKit", "Platform", "Specs"]),
     room("Supervision", ["Plans", "Rings", "Platform", "Specs"]),
+    room("Python", ["PluginKit", "Platform"]),
+    // Linked with all that it needs, Swift's libraries too: an interpreter loads it.
+    .target(
+      name: "WorkerABI", dependencies: ["Stages", "Python", "Rings", "PluginKit", "Platform"], exclude: ["python"], swiftSettings: settings,
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
     room("Commands", [
-      "Supervision", "Stages", "Plugins", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
+      "Supervision", "Stages", "Plugins", "Python", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),

@@ -5,6 +5,7 @@ import ArgumentParser
 package import PluginKit
 import Platform
 import Plugins
+import Python
 package import Rings
 import Specs
 import Stages
@@ -14,7 +15,7 @@ package enum Commands {
 
   /// What this program can run: the built-ins, and what a program with plugins of its own has added before anything else.
   // Unsafe: written by the first lines of main alone, while there is one thread.
-  nonisolated(unsafe) private(set) static var plugins = Catalog.all
+  nonisolated(unsafe) private(set) static var plugins = Catalog.all + [.launched(Python.self)]
   nonisolated(unsafe) private(set) static var ringStart = RingStart.zero
 
   static var specs: [PluginSpec] { plugins.map(\.spec) }

@@ -104,6 +104,28 @@ package final class Handoff {
     package static let all: Promises = [.once, .counts]
   }
 
+  /// What to do around every wait: an interpreter lets go of its lock meanwhile.
+  package struct Waits {
+    package let begin: () -> UnsafeMutableRawPointer?
+    /// Gets what `begin` returned.
+    package let end: (UnsafeMutableRawPointer?) -> Void
+
+    package init(begin: @escaping () -> UnsafeMutableRawPointer?, end: @escaping (UnsafeMutableRawPointer?) -> Void) {
+      self.begin = begin
+      self.end = end
+    }
+  }
+
+  // Unsafe: set before the loop begins, by the one thread that runs it.
+  nonisolated(unsafe) package static var waits: Waits?
+
+  private func waiting<T>(_ body: () throws -> T) rethrows -> T {
+    guard let waits = Self.waits else { return try body() }
+    let state = waits.begin()
+    defer { waits.end(state) }
+    return try body()
+  }
+
   // MARK: Input
 
   /// Claims messages; never waits. One that must be worked on alone comes alone.
@@ -140,7 +162,7 @@ package final class Handoff {
       let isClosed = input.pointee.ring.isClosed
       if input.pointee.hasMessage() { return .ready }
       if isClosed { return input.pointee.hasAnyMessage() ? .ready : .closed }
-      try input.pointee.wait()
+      try waiting { try input.pointee.wait() }
     }
   }
 
@@ -151,7 +173,7 @@ package final class Handoff {
   package func waitingForInput<T>(_ body: () throws -> T) rethrows -> T {
     cell.beginWait(.input, at: Clock.now)
     defer { cell.endWait(at: Clock.now) }
-    return try body()
+    return try waiting(body)
   }
 
   /// For a bell: whether the input has something or has ended, seen by another thread's own reader.
@@ -376,7 +398,7 @@ package final class Handoff {
       (0..<outputs.count).first { outputs[$0].ring.isCrowded || !outputs[$0].ring.hasRoom(wanted) }
       ?? (0..<outputs.count).first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
     let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
-    if let blocked { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) }
+    if let blocked { try waiting { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) } }
     // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
     fruitless = (0..<outputs.count).allSatisfy { outputs[$0].ring.hasRoom(wanted) } ? fruitless + 1 : 0
     if fruitless > Self.mostFruitless { throw RingCorruption("a queue shows room that nobody can take") }

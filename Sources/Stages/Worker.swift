@@ -14,7 +14,17 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
   guard arguments.count >= 5, let runner = Int32(arguments[4]) else {
     CurrentProcess.exit(ExitCode.usage.rawValue)
   }
-  guard CurrentProcess.dieWithParent(runner) else { CurrentProcess.exit(ExitCode.stopped.rawValue) }
+  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, arguments: arguments))
+}
+
+/// Runs a worker in this process, which may be another program than the runner.
+///
+/// - Parameters:
+///   - runner: the process number of the runner
+///   - arguments: handed on to a program that the worker becomes
+/// - Returns: the exit status of the process
+package func runWorker(under runner: Int32, plugins: [AnyPlugin], arguments: [String] = []) -> Int32 {
+  guard CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
   CurrentProcess.ignoreWriteSignals()
   let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
   do {
@@ -24,7 +34,7 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
     guard let plugin = plugins.first(where: { $0.spec.name == order.plugin }) else {
       throw WorkerFailure(.pluginProtocol, "there is no plugin \"\(order.plugin)\" in this program")
     }
-    if case .launched(let type) = plugin { try launch(type, order) }
+    if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: plugin.spec, control: control)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
@@ -39,30 +49,35 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
       }
     case .launched: break
     }
-    CurrentProcess.exit(ExitCode.success.rawValue)
+    return ExitCode.success.rawValue
   } catch let end as MessageGivenUp {
     control.send(.messageFailed(id: end.id, error: end.error, errors: end.errors, deaths: end.deaths))
-    CurrentProcess.exit(ExitCode.messageFailed.rawValue)
+    return ExitCode.messageFailed.rawValue
   } catch let failure as WorkerFailure {
     control.send(.failed(code: failure.code, text: failure.description))
-    CurrentProcess.exit(failure.code.rawValue)
+    return failure.code.rawValue
   } catch let corruption as RingCorruption {
     control.send(.failed(code: .invariantBroken, text: "\(corruption)"))
-    CurrentProcess.exit(ExitCode.invariantBroken.rawValue)
+    return ExitCode.invariantBroken.rawValue
   } catch {
     // Nothing that a plugin or we foresaw: it counts as a crash, and the last words go to the log.
     try? Descriptors.writeAll(2, "\(error)\n")
-    CurrentProcess.exit(1)
+    return 1
   }
 }
 
+/// Tells the runner why this worker, which is about to end, cannot run at all.
+package func reportFailure(_ code: ExitCode, _ text: String) {
+  ControlLine(descriptor: WorkOrder.Descriptor.control).send(.failed(code: code, text: text))
+}
+
 /// Becomes the program that the plugin names, with the descriptors of this worker; it reads the order anew.
-private func launch(_ type: any LaunchedPlugin.Type, _ order: WorkOrder) throws -> Never {
+private func launch(_ type: any LaunchedPlugin.Type, _ order: WorkOrder, _ arguments: [String]) throws -> Never {
   let given = try order.given(type.spec)
   let program = try type.program(given, order.context)
   do throws(SystemError) {
     try Files.seek(WorkOrder.Descriptor.order, to: 0)
-    try CurrentProcess.become(program.path, program.arguments)
+    try CurrentProcess.become(program.path, program.arguments + arguments.dropFirst())
   } catch {
     throw WorkerFailure(.pluginProtocol, "\(program.path) cannot be started: \(error.reason)")
   }

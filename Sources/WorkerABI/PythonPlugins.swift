@@ -1,0 +1,85 @@
+import PluginKit
+import Python
+
+struct PythonSource: Source {
+  static var spec: PluginSpec { Python.spec }
+
+  private let stage: PythonStage
+  private let onRestart: Python.OnRestart
+  private var values: Object?
+  private var made: UInt64 = 0
+  private var toSkip: UInt64 = 0
+
+  init(_ given: Given, _ context: Context) throws {
+    stage = try PythonStage(given, context)
+    onRestart = given.pythonOnRestart
+  }
+
+  mutating func resume(at position: Position) throws {
+    made = position.words.0
+    if onRestart == .replay { toSkip = made }
+  }
+
+  mutating func next(_ out: any Emitter) throws -> SourceStep {
+    do {
+      if values == nil { values = try stage.values() }
+      guard let values else { return .end }
+      while true {
+        guard let value = stage.nextItem(values) else {
+          if stage.python.hasError() == nil { return .end }
+          let failure = stage.failure()
+          if failure is PythonStage.Stopped { throw failure }
+          // A generator that has raised has ended: there is no next value to go on with.
+          throw WorkerFailure(.messageFailed, "the source failed: \(failure)")
+        }
+        defer { stage.python.release(value) }
+        if toSkip > 0 {
+          toSkip -= 1
+          continue
+        }
+        made += 1
+        if value == stage.python.none { return .moved(Position(made)) }
+        try stage.emit(value, out)
+        return .emitted(Position(made))
+      }
+    } catch is PythonStage.Stopped {
+      return .wait(readable: nil, until: .now)
+    }
+  }
+
+  mutating func stop() throws { try end() }
+  mutating func close() throws { try end() }
+
+  /// Lets a generator clean up behind itself.
+  private mutating func end() throws {
+    if let values { stage.python.release(values) }
+    values = nil
+    try stage.close()
+  }
+}
+
+struct PythonTransform: Transform {
+  static var spec: PluginSpec { Python.spec }
+
+  private let stage: PythonStage
+
+  init(_ given: Given, _ context: Context) throws { stage = try PythonStage(given, context) }
+
+  mutating func process(_ message: Message, _ out: any Emitter) throws {
+    try stage.call(message) { try stage.emitAll($0, out) }
+  }
+
+  mutating func close() throws { try stage.close() }
+}
+
+struct PythonSink: Sink {
+  static var spec: PluginSpec { Python.spec }
+
+  private let stage: PythonStage
+
+  init(_ given: Given, _ context: Context) throws { stage = try PythonStage(given, context) }
+
+  mutating func write(_ message: Message) throws { try stage.call(message) { _ in } }
+  mutating func flush() throws -> UInt64? { nil }
+  mutating func close() throws { try stage.close() }
+}

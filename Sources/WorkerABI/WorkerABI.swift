@@ -1,0 +1,36 @@
+// WorkerABI: the worker's loop as C functions, for interpreters of other languages. It is linked into a shared library that holds
+// everything it needs, Swift's own libraries too; worker.py loads it.
+
+import PluginKit
+import Platform
+import Python
+import Rings
+import Stages
+
+/// Runs a worker to its end in the process that has loaded this library. The caller holds the interpreter's lock.
+///
+/// - Parameters:
+///   - host: the object `Host` of worker.py
+///   - runner: the process number of the runner
+/// - Returns: the exit status of the process
+@c(ringway_worker_run) public func ringwayWorkerRun(_ host: UnsafeMutableRawPointer?, _ runner: Int32) -> Int32 {
+  guard let host else { return 70 }
+  let python: CPython
+  do { python = try CPython() } catch {
+    try? Descriptors.writeAll(2, "this interpreter cannot be used: \(error)\n")
+    return 76
+  }
+  python.retain(host)
+  PythonStage.host = (python, host)
+  Handoff.waits = Handoff.Waits(begin: { python.saveThread() }, end: { python.restoreThread($0) })
+  return runWorker(
+    under: runner, plugins: [.versatile(source: PythonSource.self, transform: PythonTransform.self, sink: PythonSink.self)])
+}
+
+/// Tells the runner why the worker cannot run, before it ends by itself.
+@c(ringway_worker_fail) public func ringwayWorkerFail(_ text: UnsafePointer<CChar>?) {
+  reportFailure(.invalidPipeline, text.map { String(cString: $0) } ?? "")
+}
+
+/// Called in a process that user code has forked: no call of the loop may return there.
+@c(ringway_worker_forked) public func ringwayWorkerForked() { PythonStage.isForked = true }

@@ -1,0 +1,157 @@
+"""Finds what a stage calls, and turns values into bytes. Used by check.py before a run and by worker.py in it."""
+
+import importlib
+import json
+import sys
+
+
+class Problem(Exception):
+    """What is wrong with a setting, in one sentence without a full stop."""
+
+    def __init__(self, setting, message, remedy=None):
+        super().__init__(message)
+        self.setting = setting
+        self.message = message
+        self.remedy = remedy
+
+
+def prepare_path(directory):
+    """The folder of the pipeline file instead of this script's; nothing from the current folder.
+
+    The package `ringway` was imported by now, so that no file of the user's takes its place.
+    """
+    here = sys.path[0]
+    sys.path[:] = [directory] + [p for p in sys.path[1:] if p not in ("", ".")]
+    package = here.rpartition("/")[0]
+    if package not in sys.path:
+        sys.path.append(package)
+
+
+def describe(error):
+    """`ValueError: no`, the last line of a traceback."""
+    text = str(error)
+    name = type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{name}: {error.msg} ({error.filename}:{error.lineno})"
+    return f"{name}: {text}" if text else name
+
+
+def find(callable_):
+    """The object that `module:name` names.
+
+    Raises Problem, with Python's own words.
+    """
+    module_name, _, name = callable_.partition(":")
+    try:
+        target = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        remedy = f"the interpreter is {sys.executable}"
+        if error.name == module_name.partition(".")[0]:
+            remedy += f"; modules are looked for in {sys.path[0]} first"
+        raise Problem("callable", describe(error), remedy) from error
+    except BaseException as error:  # an import may also exit
+        import inspect
+
+        where = ""
+        for frame in inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []:
+            if "importlib" not in frame.filename and not frame.filename.endswith("_host.py"):
+                where = f" ({frame.filename}:{frame.lineno})"
+        if isinstance(error, SyntaxError):
+            where = ""
+        raise Problem("callable", f"the module {module_name} cannot be imported: {describe(error)}{where}") from error
+    for part in name.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            import difflib
+            import inspect
+
+            near = difflib.get_close_matches(part, [n for n in dir(target) if not n.startswith("__")], 1)
+            what = f"the module {module_name}" if inspect.ismodule(target) else repr(target)
+            raise Problem("callable", f"{what} has no {part!r}", f"did you mean {near[0]!r}?" if near else None) from error
+    return target
+
+
+def check(callable_, arguments, kind, batch=None):
+    """Finds it and compares the arguments with its signature. Raises Problem."""
+    import inspect
+
+    target = find(callable_)
+    if not callable(target) and not (kind == "source" and hasattr(target, "__iter__")):
+        raise Problem("callable", f"{callable_} is a {type(target).__name__}, which cannot be called")
+    name = callable_.partition(":")[2]
+    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+        raise Problem("callable", f"{name} is a coroutine function, and nothing awaits it", "wrap it: `def f(x): return asyncio.run(g(x))`")
+    if kind == "sink" and inspect.isgeneratorfunction(target):
+        raise Problem("callable", f"{name} is a generator function, and a sink takes no values from it", "let it do its work without yield")
+    if inspect.isclass(target):
+        bind(target, [], arguments, name)
+        if kind != "source" and "__call__" not in dir_of(target):
+            raise Problem("callable", f"instances of {name} cannot be called", f"give {name} a method `__call__(self, value)`")
+        if kind == "source" and not any(n in dir_of(target) for n in ("__iter__", "__call__")):
+            raise Problem("callable", f"instances of {name} make no values", f"give {name} a method `__iter__(self)`")
+    elif callable(target):
+        bind(target, [] if kind == "source" else ["value"], arguments, name)
+    elif arguments:
+        raise Problem("arguments", f"{name} is not called, so it takes no arguments")
+    return target
+
+
+def dir_of(cls):
+    """Names that instances have by their class, not the class itself by its own."""
+    return {name for base in cls.__mro__ for name in vars(base)}
+
+
+def bind(target, values, arguments, name):
+    import difflib
+    import inspect
+
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return  # built-in functions may have none
+    try:
+        signature.bind(*values, **arguments)
+    except TypeError as error:
+        given = ", ".join(values + [f"{k}=…" for k in arguments])
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+        unknown = [k for k in arguments if k not in signature.parameters and not takes_any]
+        near = difflib.get_close_matches(unknown[0], list(signature.parameters), 1) if unknown else []
+        setting = "arguments" if arguments or "missing" in str(error) else "callable"
+        remedy = f"did you mean {near[0]!r}?" if near else f"it is defined as {name}{signature}"
+        message = f"{name} has no argument {unknown[0]!r}" if unknown else f"{name}({given}): {error}"
+        raise Problem(setting, message, remedy) from error
+
+
+FORMATS = {"bytes": 0, "text": 1, "json": 2}
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def to_json(value):
+    return _dumps(value).encode("utf-8", "surrogateescape"), 2
+
+
+def to_text(value):
+    return (value if isinstance(value, str) else str(value)).encode("utf-8", "surrogateescape"), 1
+
+
+def to_bytes(value):
+    view = memoryview(value)
+    return (value if view.c_contiguous else view.tobytes()), 0
+
+
+def to_anything(value):
+    """str, what has bytes, and the rest as JSON."""
+    if isinstance(value, str):
+        return to_text(value)
+    if isinstance(value, (bytes, bytearray, memoryview)) or hasattr(value, "__array_interface__") or hasattr(value, "__buffer__"):
+        return to_bytes(value)
+    if isinstance(value, (dict, list, tuple, int, float)) or value is None:
+        return to_json(value)
+    try:
+        return to_bytes(value)  # array.array, ctypes, … have buffers and no common type
+    except TypeError:
+        return to_json(value)
+
+
+ENCODERS = {"auto": to_anything, "json": to_json, "text": to_text, "bytes": to_bytes}
