@@ -30,8 +30,9 @@ setup: ## install the C libraries that are missing
 	elif [ -t 0 ] && command -v sudo >/dev/null; then sudo bash -c "$$command"; \
 	else echo "These packages are missing. Install them as root, then try again:"; echo "  $$command"; exit 1; fi
 
-build: setup ## build .build/release/ringway
+build: setup ## build .build/release/ringway, and the library that Python stages load
 	swift build $(RELEASE) --product ringway
+	swift build $(RELEASE) --product ringway_python
 
 run: build ## build, and run pipelines/frames.yaml
 	$(BINARY) run pipelines/frames.yaml
@@ -111,6 +112,9 @@ sanitize: setup ## run the tests under the address, thread and undefined behavio
 install: build ## install into PREFIX (default /usr/local)
 	install -D -m 755 $(BINARY) "$(PREFIX)/bin/ringway"
 	strip "$(PREFIX)/bin/ringway"
+	install -D -m 644 .build/release/libringway_python.so "$(PREFIX)/lib/ringway/libringway_python.so"
+	strip --strip-unneeded "$(PREFIX)/lib/ringway/libringway_python.so"
+	for file in Sources/WorkerABI/python/ringway/*.py; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/python/ringway/$${file##*/}"; done
 	@echo "Installed $(PREFIX)/bin/ringway. It needs no Swift, but these packages: $(RUNTIME)"
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
 

@@ -2,6 +2,8 @@
 public struct Context: Sendable {
   /// The stage's name in the pipeline file.
   public let stage: String
+  /// What the stage is, for a plugin that may be several things.
+  public let kind: PluginSpec.Kind
   /// Which process of the stage this is, from 0.
   public let process: Int
   /// Listening sockets that the runner bound for this stage, one for each `listens` resource of the spec, in its order.
@@ -10,8 +12,9 @@ public struct Context: Sendable {
   /// The runner's own standard output, for a stage whose spec asks for it; the worker's own goes to the log.
   public let standardOutput: Int32?
 
-  public init(stage: String, process: Int = 0, sockets: [Int32] = [], standardOutput: Int32? = nil) {
+  public init(stage: String, kind: PluginSpec.Kind = .transform, process: Int = 0, sockets: [Int32] = [], standardOutput: Int32? = nil) {
     self.stage = stage
+    self.kind = kind
     self.process = process
     self.sockets = sockets
     self.standardOutput = standardOutput

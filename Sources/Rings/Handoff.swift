@@ -210,6 +210,14 @@ package final class Handoff {
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
+  /// Opens one call for several messages: all of them are in hand until `endWork`. Each is begun and ended for itself afterwards.
+  package func beginWork(_ leases: [Lease]) {
+    for lease in leases { markInHand(lease) }
+    if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
+  }
+
+  package func endWork() { endCall() }
+
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
   package func markInHand(_ lease: Lease) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
 

@@ -94,7 +94,7 @@ extension WorkOrder {
 
   var context: Context {
     Context(
-      stage: stage, process: process, sockets: sockets.compactMap(Int32.init(exactly:)),
+      stage: stage, kind: kind, process: process, sockets: sockets.compactMap(Int32.init(exactly:)),
       standardOutput: standardOutput.flatMap(Int32.init(exactly:)))
   }
 }

@@ -24,6 +24,11 @@ struct CPython {
   let list: @convention(c) (Int) -> Object?
   /// Takes the item's reference.
   let setListItem: @convention(c) (Object, Int, Object?) -> Int32
+  let size: @convention(c) (Object) -> Int
+  /// A new list of what an iterable holds.
+  let listed: @convention(c) (Object) -> Object?
+  /// Lends.
+  let listItem: @convention(c) (Object, Int) -> Object?
   let integer: @convention(c) (Int) -> Object?
   let fromAddress: @convention(c) (UnsafeMutableRawPointer?) -> Object?
   let asInteger: @convention(c) (Object) -> Int
@@ -71,6 +76,9 @@ struct CPython {
     item = try find("PyTuple_GetItem")
     list = try find("PyList_New")
     setListItem = try find("PyList_SetItem")
+    size = try find("PyObject_Size")
+    listed = try find("PySequence_List")
+    listItem = try find("PyList_GetItem")
     integer = try find("PyLong_FromSsize_t")
     fromAddress = try find("PyLong_FromVoidPtr")
     asInteger = try find("PyLong_AsSsize_t")

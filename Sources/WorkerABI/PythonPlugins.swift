@@ -58,28 +58,48 @@ struct PythonSource: Source {
   }
 }
 
-struct PythonTransform: Transform {
+/// A transform, and a sink too: a transform that nobody reads.
+struct PythonTransform: BatchTransform {
   static var spec: PluginSpec { Python.spec }
 
   private let stage: PythonStage
+  let batch: Int
+  private let isBatched: Bool
+  private let handsOn: Bool
+  private var results: Object?
 
-  init(_ given: Given, _ context: Context) throws { stage = try PythonStage(given, context) }
-
-  mutating func process(_ message: Message, _ out: any Emitter) throws {
-    try stage.call(message) { try stage.emitAll($0, out) }
+  init(_ given: Given, _ context: Context) throws {
+    stage = try PythonStage(given, context)
+    batch = given.pythonBatch ?? 1
+    isBatched = given.pythonBatch != nil
+    handsOn = context.kind != .sink
   }
 
-  mutating func close() throws { try stage.close() }
-}
+  mutating func process(_ message: Message, _ out: any Emitter) throws {
+    if isBatched {
+      try work([message])
+      return try emit(0, out)
+    }
+    try stage.call(message) { if handsOn { try stage.emitAll($0, out) } }
+  }
 
-struct PythonSink: Sink {
-  static var spec: PluginSpec { Python.spec }
+  mutating func work(_ messages: [Message]) throws {
+    forget()
+    results = try stage.call(messages, wantsResults: handsOn)
+  }
 
-  private let stage: PythonStage
+  mutating func emit(_ index: Int, _ out: any Emitter) throws {
+    guard let results, let result = stage.python.listItem(results, index) else { return }
+    try stage.emitAll(result, out)
+  }
 
-  init(_ given: Given, _ context: Context) throws { stage = try PythonStage(given, context) }
+  private mutating func forget() {
+    if let results { stage.python.release(results) }
+    results = nil
+  }
 
-  mutating func write(_ message: Message) throws { try stage.call(message) { _ in } }
-  mutating func flush() throws -> UInt64? { nil }
-  mutating func close() throws { try stage.close() }
+  mutating func close() throws {
+    forget()
+    try stage.close()
+  }
 }

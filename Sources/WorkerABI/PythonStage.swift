@@ -94,6 +94,27 @@ final class PythonStage {
     return value
   }
 
+  /// Calls with a list of values.
+  ///
+  /// - Parameter wantsResults: whether there must be a result for each
+  /// - Returns: a reference to a list with a result for each, or nil
+  func call(_ messages: [Message], wantsResults: Bool) throws -> Object? {
+    guard let values = python.list(messages.count) else { throw failure() }
+    defer { python.release(values) }
+    for (i, message) in messages.enumerated() { _ = python.setListItem(values, i, try value(message)) }
+    guard let result = called(python.call(call, values)) else { throw failure() }
+    defer { python.release(result) }
+    if !wantsResults { return nil }
+    guard result != python.none, let results = called(python.listed(result)) else {
+      if result != python.none { throw failure() }
+      throw MessageFailure("\(name) returned None for a batch of \(messages.count): it must return a list with a result for each value", isPermanent: true)
+    }
+    let count = python.size(results)
+    if count == messages.count { return results }
+    python.release(results)
+    throw MessageFailure("\(name) returned \(count) results for a batch of \(messages.count): it must return one for each value", isPermanent: true)
+  }
+
   private func callWithView(_ message: Message, _ take: (Object) throws -> Void) throws {
     let address = UnsafeMutableRawPointer(mutating: message.payload.baseAddress ?? UnsafeRawPointer(python.none))
     guard let pair = python.call(viewMethod, taking: [python.fromAddress(address), python.integer(message.payload.count)]),

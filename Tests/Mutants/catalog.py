@@ -149,7 +149,9 @@ MUTANTS = [
     Mutant("recovery leaves the part in the record", "A later message in the same slot must not find the part.",
            [("Recovery.swift", "cleared.partSlot = nil", ""), ("Recovery.swift", "cleared.partCount = 0", "cleared.ended = record.ended")], RULES),
     Mutant("notes of the message before are left in the slot", "A new message begins without errors, mark and part.",
-           [("Producer.swift", "fields.aux.set(0)", "")], RULES),
+           [("Producer.swift", "fields.aux.set(SlotAux(format: record.format).raw)", "")], RULES),
+    Mutant("the format is forgotten", "A reader is told what its writer said of the payload.",
+           [("Producer.swift", "SlotAux(format: record.format)", "SlotAux(format: 0)")], "RingTests"),
     Mutant("what is gone is made again", "A call that is repeated skips what has gone on.",
            [("Handoff.swift", "skip = lease.skip", "skip = 0")], ABANDONED),
 
@@ -161,7 +163,7 @@ MUTANTS = [
     Mutant("mark left after the call", "A message whose call has ended is not in hand.",
            [("Handoff.swift", "input?.pointee.unmark(inputPlace)", "_ = inputPlace")], RULES),
     Mutant("every lease counts a death", "Only a message in hand counts a death.",
-           [("Recovery.swift", "isDeath = found.isIn(.leased) && aux.mark == found.deaths + 1", "isDeath = found.isIn(.leased)")], RULES),
+           [("Recovery.swift", "isDeath = countsDeaths && found.isIn(.leased) && aux.mark == found.deaths + 1", "isDeath = countsDeaths && found.isIn(.leased)")], RULES),
     Mutant("deaths are forgotten at the claim", "A claim keeps the number of deaths.",
            [("Consumer.swift", "if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }\n        try", "if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner).raw) != nil { continue }\n        try")], RULES),
 

@@ -129,7 +129,7 @@ def main():
                 pass
     host.prepare_path(order["directory"])
     library = ctypes.PyDLL(path)
-    library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int]
+    library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int, ctypes.c_int]
     library.ringway_worker_fail.argtypes = [ctypes.c_char_p]
     try:
         target = host.find(order["settings"]["callable"])
@@ -142,7 +142,7 @@ def main():
     # A class that cannot be constructed is a crash, and may be started again: a camera may be there the next time.
     hosted = Host(order, target)
     os.register_at_fork(after_in_child=library.ringway_worker_forked)
-    code = library.ringway_worker_run(hosted, int(runner))
+    code = library.ringway_worker_run(hosted, int(runner), order["kind"] == "source")
     if code == 0:
         import atexit
 
