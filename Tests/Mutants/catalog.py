@@ -151,7 +151,7 @@ MUTANTS = [
     Mutant("notes of the message before are left in the slot", "A new message begins without errors, mark and part.",
            [("Producer.swift", "fields.aux.set(SlotAux(format: record.format).raw)", "")], RULES),
     Mutant("the format is forgotten", "A reader is told what its writer said of the payload.",
-           [("Producer.swift", "SlotAux(format: record.format)", "SlotAux(format: 0)")], "RingTests"),
+           [("Producer.swift", "SlotAux(format: record.format)", "SlotAux(format: 0)")], ["aFormatArrivesAndStays"]),
     Mutant("what is gone is made again", "A call that is repeated skips what has gone on.",
            [("Handoff.swift", "skip = lease.skip", "skip = 0")], ABANDONED),
 
