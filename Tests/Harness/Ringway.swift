@@ -64,7 +64,9 @@ public final class Running {
     pids(childrenOf: parent).compactMap { pid in
       guard let line = try? String(contentsOfFile: "/proc/\(pid)/cmdline", encoding: .utf8) else { return nil }
       let words = line.split(separator: "\0")
-      return words.count > 2 && words[1] == "__worker" ? (pid, String(words[2])) : nil
+      // A worker that is an interpreter has other words before.
+      guard let mark = words.firstIndex(of: "__worker"), mark + 1 < words.count else { return nil }
+      return (pid, String(words[mark + 1]))
     }
   }
 

@@ -1,0 +1,151 @@
+"""One process of a Python stage.
+
+The work order comes through descriptor 4 and messages through shared memory; the library runs the same loop as every
+other worker and calls back into `Host`.
+"""
+
+import os
+import sys
+
+import ringway
+import ringway._host as host
+
+CONTROL, ORDER = 3, 4
+
+
+class Stopped(BaseException):
+    """Raised in a source that is to end and goes on waiting for its next value."""
+
+
+class Host:
+    """What the library calls. It holds the interpreter's lock all the while, except when it waits for messages."""
+
+    def __init__(self, order, target):
+        given = order["settings"]
+        arguments = given.get("arguments") or {}
+        self.Message = ringway.Message
+        self.Stopped = Stopped
+        self.name = given["callable"]
+        self.loads = host.json.JSONDecoder().decode
+        self.encode = host.ENCODERS[given.get("encode", "auto")]
+        self.close = lambda: None
+        self._whole = None
+        kind = order["kind"]
+        if isinstance(target, type):
+            target = target(**arguments)
+            arguments = {}
+            close = getattr(target, "close", None)
+            if callable(close):
+                self.close = close
+        if kind == "source":
+            self.call = lambda: iter(target if hasattr(target, "__iter__") else target(**arguments))
+        elif arguments:
+            import functools
+
+            self.call = functools.partial(target, **arguments)
+        else:
+            self.call = target
+
+    def view(self, address, length):
+        """A read-only view of memory, and the object that lives as long as any view of it does."""
+        if self._whole is None:
+            import ctypes
+
+            self._whole = ctypes.c_char * (1 << 30)
+        exporter = self._whole.from_address(address)
+        return exporter, memoryview(exporter).cast("B")[:length].toreadonly()
+
+    def collect(self):
+        import gc
+
+        gc.collect()
+
+    def failure(self, kind, value, trace):
+        """What a log says of an exception; its traceback goes to standard error. None for Stopped."""
+        if kind is Stopped:
+            return None
+        import traceback
+
+        if value is None:
+            value = kind()
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        traceback.print_exception(kind, value, trace)
+        sys.stderr.flush()
+        text = traceback.format_exception_only(kind, value)[-1].strip()
+        return text.split("\n")[0][:1000]
+
+
+def watch_for_stop():
+    """Ends a source that does not come to its next value within a second after it was asked to end."""
+    import fcntl
+    import signal
+    import socket
+    import threading
+
+    control = socket.socket(fileno=os.dup(CONTROL))
+    main = threading.get_ident()
+    state = {"asked": False, "late": False}
+
+    def late():
+        state["late"] = True
+        signal.pthread_kill(main, signal.SIGIO)
+
+    def told(_signal, _frame):
+        if state["late"]:
+            raise Stopped
+        try:
+            if not state["asked"] and b"stop" in control.recv(256, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                state["asked"] = True
+                timer = threading.Timer(1, late)
+                timer.daemon = True
+                timer.start()
+        except OSError:
+            pass
+
+    signal.signal(signal.SIGIO, told)
+    fcntl.fcntl(CONTROL, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(CONTROL, fcntl.F_SETFL, fcntl.fcntl(CONTROL, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def main():
+    import ctypes
+    import signal
+
+    path, _, _, _, runner = sys.argv[1:6]
+    sys.argv = [""]
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    order = host.json.loads(os.pread(ORDER, os.fstat(ORDER).st_size, 0))
+    # Programs that user code starts have no business with our descriptors.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.set_inheritable(int(name), False)
+            except OSError:
+                pass
+    host.prepare_path(order["directory"])
+    library = ctypes.PyDLL(path)
+    library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int, ctypes.c_int]
+    library.ringway_worker_fail.argtypes = [ctypes.c_char_p]
+    try:
+        target = host.find(order["settings"]["callable"])
+    except host.Problem as problem:
+        library.ringway_worker_fail(f"{problem.message}".encode())
+        sys.stderr.flush()
+        os._exit(78)
+    if order["kind"] == "source":
+        watch_for_stop()
+    # A class that cannot be constructed is a crash, and may be started again: a camera may be there the next time.
+    hosted = Host(order, target)
+    os.register_at_fork(after_in_child=library.ringway_worker_forked)
+    code = library.ringway_worker_run(hosted, int(runner), order["kind"] == "source")
+    if code == 0:
+        import atexit
+
+        atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of the user's are not waited for: everything has been handed over.
+    os._exit(code)
+

@@ -1,0 +1,594 @@
+import Foundation
+import Harness
+import Testing
+
+/// Python stages with real interpreters: values, failures, deaths.
+@Suite struct PythonTests {
+  private static let python = "/usr/bin/python3"
+
+  /// A folder with `stages.py` and a pipeline beside it.
+  private struct Project {
+    let folder: TemporaryFolder
+    let file: String
+
+    /// - Parameter stages: lines under `stages:`; `PY` is a Python stage's plugin, whose settings begin with `with: {`
+    init(_ code: String, _ stages: String, python: String = PythonTests.python) throws {
+      folder = try TemporaryFolder()
+      _ = try folder.write("stages.py", code)
+      let text = stages.replacingOccurrences(of: "PY", with: "plugin: python").replacingOccurrences(
+        of: "callable: ", with: "python: \"\(python)\", callable: ")
+      file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
+    }
+
+    func run(_ more: String...) throws -> Ringway.Result {
+      try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")] + more)
+    }
+
+    func start() throws -> Running { try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")]) }
+    var report: Report { get throws { try Report(folder.path("report.json")) } }
+    func lines(_ name: String = "out") -> [String] { folder.lines(name) }
+  }
+
+  // MARK: Values
+
+  @Test func valuesArriveAsTheyWereSent() throws {
+    let project = try Project("""
+      from ringway import Message
+      def values():
+        yield {"a": [1, 2.5, None, True, "ü"]}
+        yield "text ü"
+        yield b"bytes\\xff"
+        yield None
+        yield [1, 2]
+        yield 7
+        yield Message("in a message")
+        yield bytearray(b"array")
+        yield "lone \\ud800 surrogate \\udcff"
+        yield ""
+        yield b""
+      def show(value): return repr(value)
+      """, """
+      values: {PY, with: {callable: "stages:values"}}
+      show: {PY, inputs: [values], with: {callable: "stages:show"}}
+      out: {plugin: file.write, inputs: [show], with: {path: out}}
+      """)
+    let result = try project.run()
+    // A lone surrogate that stands for no byte cannot be written as UTF-8: it is that message's failure.
+    #expect(result.status == 65 && result.errors.contains("surrogates not allowed"), "\(result.errors)")
+    #expect(project.lines() == [
+      "{'a': [1, 2.5, None, True, 'ü']}", "'text ü'", "b'bytes\\xff'", "[1, 2]", "7", "'in a message'", "b'array'",
+    ])
+  }
+
+  @Test func oneCallMayHandOnNothingOrMuch() throws {
+    let project = try Project("""
+      from ringway import Message
+      def count(n): yield from range(n)
+      def many(n):
+        if n == 0: return None
+        if n == 1: return [10, None, "11"]
+        if n == 2: return (x for x in (20, 21))
+        if n == 3: return (30, 31)
+        if n == 4: return Message([40, 41])
+        def inner():
+          yield 50
+          yield [51]
+        return inner()
+      """, """
+      count: {PY, with: {callable: "stages:count", arguments: {n: 6}}}
+      many: {PY, inputs: [count], with: {callable: "stages:many"}}
+      out: {plugin: file.write, inputs: [many], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines() == ["10", "11", "20", "21", "[30,31]", "[40,41]", "50", "[51]"])
+  }
+
+  /// What built-in plugins send: lines are str, what jq makes is a value; bytes that are no UTF-8 survive.
+  @Test func valuesOfBuiltInPluginsHaveTheirTypes() throws {
+    let project = try Project("""
+      def kind(value): return type(value).__name__
+      def same(value): return value
+      """, """
+      lines: {plugin: file.read, with: {path: in}}
+      same: {PY, inputs: [lines], with: {callable: "stages:same"}}
+      out: {plugin: file.write, inputs: [same], with: {path: out}}
+      kind: {PY, inputs: [lines], with: {callable: "stages:kind"}}
+      kinds: {plugin: file.write, inputs: [kind], with: {path: kinds}}
+      size: {plugin: jq, inputs: [lines], with: {filter: "length, {}", input: text}}
+      jq: {PY, inputs: [size], with: {callable: "stages:kind"}}
+      values: {plugin: file.write, inputs: [jq], with: {path: values}}
+      raw: {PY, inputs: [size], with: {callable: "stages:kind", decode: bytes}}
+      raws: {plugin: file.write, inputs: [raw], with: {path: raws}}
+      """)
+    let bytes = Data([0x61, 0xff, 0xfe, 0x0a, 0xc3, 0xbc, 0x0a])
+    try bytes.write(to: project.folder.url.appendingPathComponent("in"))
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try Data(contentsOf: project.folder.url.appendingPathComponent("out")) == bytes)
+    #expect(project.lines("kinds") == ["str", "str"] && project.lines("values") == ["int", "dict", "int", "dict"])
+    #expect(project.lines("raws") == ["bytes", "bytes", "bytes", "bytes"])
+  }
+
+  @Test func aClassIsMadeOnceAndClosed() throws {
+    let project = try Project("""
+      class Source:
+        def __init__(self, n): self.n = n
+        def __iter__(self): return iter(range(self.n))
+        def close(self): print("source closed")
+      class Sum:
+        made = 0
+        def __init__(self, factor=1): Sum.made += 1; self.factor = factor; self.sum = 0
+        def __call__(self, n): self.sum += n * self.factor
+        def close(self): print("made", Sum.made, "sum", self.sum)
+      class Tool:
+        def __call__(self, n, plus): return n + plus
+      tool = Tool()
+      """, """
+      count: {PY, with: {callable: "stages:Source", arguments: {n: 5}}}
+      plus: {PY, inputs: [count], with: {callable: "stages:tool", arguments: {plus: 1}}}
+      sum: {PY, inputs: [plus], with: {callable: "stages:Sum", arguments: {factor: 2}}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && result.errors.contains("sum | made 1 sum 30\n") && result.errors.contains("count | source closed\n"), "\(result.errors)")
+  }
+
+  // MARK: Batches
+
+  @Test func aBatchIsOneCallWithAResultForEach() throws {
+    let project = try Project("""
+      def count(n): yield from range(n)
+      def work(values):
+        assert isinstance(values, list)
+        if 13 in values: raise ValueError("unlucky")
+        return [None if v % 10 == 0 else [v, -v] if v % 10 == 1 else v for v in values]
+      """, """
+      count: {PY, with: {callable: "stages:count", arguments: {n: 1000}}}
+      work: {PY, inputs: [count], with: {callable: "stages:work", batch: 64}, on_error: {retries: 0, then: drop}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && result.errors.contains("dropped a message: ValueError: unlucky"), "\(result.errors)")
+    var expected: [String] = []
+    for n in 0..<1000 where n != 13 && n % 10 != 0 { expected += n % 10 == 1 ? ["\(n)", "-\(n)"] : ["\(n)"] }
+    #expect(project.lines() == expected)
+    #expect(try project.report.stage("work", "dropped") == 1 && project.report.balances)
+  }
+
+  @Test(arguments: [("return values[1:]", "work returned 0 results for a batch of 1"), ("pass", "work returned None for a batch of")])
+  func aBatchWithoutAResultForEachFails(body: String, error: String) throws {
+    let project = try Project("""
+      def work(values):
+        \(body)
+      """, """
+      count: {plugin: generate, with: {count: 3}}
+      work: {PY, inputs: [count], with: {callable: "stages:work", batch: 64}}
+      out: {plugin: discard, inputs: [work]}
+      """)
+    let result = try project.run()
+    #expect(result.status == 65 && result.errors.contains(error), "\(result.errors)")
+  }
+
+  // MARK: Views
+
+  @Test func aViewReadsInPlace() throws {
+    let project = try Project("""
+      def total(view):
+        assert view.readonly and type(view) is memoryview
+        return {"sum": sum(view), "bytes": len(view[2:])}
+      """, """
+      lines: {plugin: generate, with: {count: 100, size: 1000B}}
+      total: {PY, inputs: [lines], processes: 2, with: {callable: "stages:total", decode: view}}
+      out: {plugin: file.write, inputs: [total], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines().count == 100 && project.lines().allSatisfy { $0.hasSuffix(",\"bytes\":998}") })
+  }
+
+  /// A view, a part of it, or something made of it that is kept would show another message later.
+  @Test(arguments: ["kept.append(view)", "kept.append(view[3:])", "kept.append(memoryview(view).cast('H'))", "kept.append(lambda: view)"])
+  func aViewThatOutlivesItsMessageIsNamed(body: String) throws {
+    let project = try Project("""
+      kept = []
+      def keep(view):
+        \(body)
+      """, """
+      lines: {plugin: generate, with: {count: 100, size: 1000B}}
+      keep: {PY, inputs: [lines], with: {callable: "stages:keep", decode: view}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 76 && result.errors.contains("stages:keep keeps a view of message") && result.errors.contains("bytes(view)"), "\(result.errors)")
+  }
+
+  @Test func aViewInACycleOrAnExceptionIsLetGo() throws {
+    let project = try Project("""
+      def cycle(view):
+        a = [view]
+        a.append(a)
+        if view[0] == ord("5"): raise ValueError(view)
+      """, """
+      lines: {plugin: generate, with: {count: 20, size: 1000B}}
+      cycle: {PY, inputs: [lines], with: {callable: "stages:cycle", decode: view}, on_error: {retries: 0, then: drop}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && result.errors.contains("ValueError"), "\(result.errors)")
+    #expect(try project.report.stage("cycle", "dropped") == 1)
+  }
+
+  // MARK: Failures
+
+  @Test func anExceptionIsTheMessagesFailureAndNotTheWorkers() throws {
+    let project = try Project("""
+      import sys
+      def work(value):
+        if value["n"] == 3: raise ValueError("no threes")
+        if value["n"] == 5: sys.exit(1)
+        if value["n"] == 7: return object()
+        return value["n"]
+      """, """
+      count: {plugin: generate, with: {count: 10}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}, on_error: {retries: 1, then: drop}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == ["0", "1", "2", "4", "6", "8", "9"], "\(result.errors)")
+    let report = try project.report
+    #expect(report.stage("work", "dropped") == 3 && report.stage("work", "restarts") == 0 && report.stage("work", "errors") == 6)
+    #expect(result.errors.contains("dropped a message: ValueError: no threes (tried 2 times)"), "\(result.errors)")
+    // The traceback names the line and begins with the user's own code.
+    #expect(result.errors.contains("stages.py\", line 3, in work") && !result.errors.contains("worker.py"), "\(result.errors)")
+  }
+
+  @Test func aSourceThatRaisesEndsTheRunAfterWhatItMade() throws {
+    let project = try Project("""
+      def count():
+        yield from range(100)
+        raise OSError("camera gone")
+      """, """
+      count: {PY, with: {callable: "stages:count"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 65 && result.errors.contains("OSError: camera gone") && project.lines() == (0..<100).map(String.init), "\(result.errors)")
+  }
+
+  @Test func whatIsPrintedGoesToTheLogLineByLine() throws {
+    let project = try Project("""
+      import sys
+      print("imported")
+      def work(value):
+        print("on", value["n"], end="!\\n")
+        print("error", file=sys.stderr)
+      """, """
+      count: {plugin: generate, with: {count: 2}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && result.output.isEmpty, "\(result.errors)")
+    for line in ["work | imported", "work | on 0!", "work | on 1!", "work | error"] { #expect(result.errors.contains(line + "\n"), "\(result.errors)") }
+  }
+
+  // MARK: Deaths
+
+  /// Each way to die, once at several messages: nothing is lost and nothing doubled.
+  @Test(arguments: [
+    "os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "ctypes.string_at(0)", "os.abort()", "os.kill(os.getpid(), signal.SIGINT)",
+  ])
+  func aDeathLosesAndDoublesNothing(way: String) throws {
+    let project = try Project("""
+      import ctypes, os, signal
+      def die(at):
+        name = f"died-{at}"
+        if os.path.exists(name): return
+        open(name, "w").close()
+        \(way)
+      def count(n):
+        for i in range(n):
+          if i in (0, 700): die(f"source-{i}")
+          yield i
+      def work(n):
+        if n % 500 == 250: die(f"work-{n}")
+        return n
+      def many(values):
+        if 1234 in values: die("many")
+        return values
+      """, """
+      count: {PY, with: {callable: "stages:count", arguments: {n: 2000}}, directory: .}
+      work: {PY, inputs: [count], processes: 2, with: {callable: "stages:work"}, directory: .}
+      many: {PY, inputs: [work], with: {callable: "stages:many", batch: 100}, directory: .}
+      out: {plugin: file.write, inputs: [many], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines().compactMap { Int($0) }.sorted() == Array(0..<2000), "\(result.errors)")
+    let report = try project.report
+    #expect(report.balances && report.stage("count", "restarts") == 2 && report.stage("work", "restarts") == 4 && report.stage("many", "restarts") == 1, "\(result.errors)")
+  }
+
+  @Test func aSourceMayGoOnInsteadOfRepeating() throws {
+    let project = try Project("""
+      import os
+      def count():
+        start = 100 if os.path.exists("died") else 0
+        for i in range(start, start + 50):
+          if i == 20:
+            open("died", "w").close()
+            os._exit(1)
+          yield i
+      """, """
+      count: {PY, with: {callable: "stages:count", on_restart: continue}, directory: .}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let result = try project.run()
+    let lines = project.lines().compactMap { Int($0) }
+    // What was made and not handed over is gone with the worker.
+    #expect(result.status == 0 && Array(lines.suffix(50)) == Array(100..<150) && lines.count <= 70, "\(lines) \(result.errors)")
+  }
+
+  @Test func theRunnersDeathLeavesNobody() throws {
+    let project = try Project("""
+      import itertools, time
+      def count(): yield from itertools.count()
+      def work(n): time.sleep(0.001); return n
+      """, """
+      count: {PY, with: {callable: "stages:count"}}
+      work: {PY, inputs: [count], processes: 2, with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually { project.lines().count > 20 })
+    let pids = running.workers.map(\.pid)
+    #expect(pids.count == 4)
+    kill(running.pid, SIGKILL)
+    _ = try running.finish()
+    #expect(eventually { pids.allSatisfy { kill($0, 0) != 0 || (try? String(contentsOfFile: "/proc/\($0)/stat", encoding: .utf8))?.contains(") Z ") != false } })
+  }
+
+  // MARK: Ending
+
+  /// Ctrl-C reaches every process of a terminal's group; the runner alone decides.
+  @Test func ctrlCDrainsWithoutATraceback() throws {
+    let project = try Project("""
+      import itertools
+      def count(): yield from itertools.count()
+      def work(n): return n
+      """, """
+      count: {PY, with: {callable: "stages:count"}}
+      work: {PY, inputs: [count], processes: 2, with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually { project.lines().count > 1000 })
+    kill(running.pid, SIGINT)
+    let result = try running.finish()
+    #expect(result.status == 0 && !result.errors.contains("KeyboardInterrupt") && !result.errors.contains("Traceback"), "\(result.errors)")
+    #expect(project.lines().compactMap { Int($0) }.sorted() == Array(0..<project.lines().count))
+    #expect(try project.report.outcome == "drained")
+  }
+
+  /// It has a second to come to its next value; then it is asked where it waits, and may clean up.
+  @Test func aSourceThatWaitsForEverCanBeStopped() throws {
+    let project = try Project("""
+      import time
+      def count():
+        try:
+          yield 1
+          time.sleep(10000)
+        finally:
+          print("cleaned up")
+      """, """
+      count: {PY, with: {callable: "stages:count"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually { project.lines() == ["1"] })
+    kill(running.pid, SIGTERM)
+    let result = try running.finish(within: 20)
+    #expect(result.status == 0 && result.errors.contains("count | cleaned up\n") && !result.errors.contains("Traceback"), "\(result.errors)")
+  }
+
+  // MARK: Processes and threads of the user's
+
+  @Test(arguments: ["fork", "spawn"]) func poolsAndThreadsOfTheUsersWork(method: String) throws {
+    let project = try Project("""
+      import multiprocessing, threading
+      def double(n): return n * 2
+      ticks = []
+      class Work:
+        def __init__(self):
+          self.pool = multiprocessing.get_context("\(method)").Pool(2)
+          self.wake = threading.Event()
+          self.done = threading.Event()
+          threading.Thread(target=self.tick, daemon=True).start()
+        def tick(self):
+          while self.wake.wait():
+            self.wake.clear()
+            self.done.set()
+        def __call__(self, value):
+          self.done.clear()
+          self.wake.set()
+          assert self.done.wait(30)
+          return sum(self.pool.map(double, range(value["n"])))
+        def close(self): self.pool.terminate()
+      """, """
+      count: {plugin: generate, with: {count: 20}}
+      work: {PY, inputs: [count], with: {callable: "stages:Work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == (0..<20).map { String($0 * ($0 - 1)) }, "\(result.errors)")
+  }
+
+  /// A thread of the user's runs while the stage waits for messages: the lock is free then.
+  @Test func threadsRunWhileTheStageWaits() throws {
+    let project = try Project("""
+      import threading
+      def start():
+        def run():
+          for i in range(200000): pass
+          open("ran", "w").close()
+        threading.Thread(target=run).start()
+      started = False
+      def work(value):
+        global started
+        if not started: start()
+        started = True
+        return value
+      """, """
+      lines: {plugin: file.read, with: {path: pipe}}
+      work: {PY, inputs: [lines], with: {callable: "stages:work"}, directory: .}
+      out: {plugin: discard, inputs: [work]}
+      """)
+    #expect(mkfifo(project.folder.path("pipe"), 0o600) == 0)
+    let running = try project.start()
+    let pipe = try FileHandle(forUpdating: project.folder.url.appendingPathComponent("pipe"))
+    try pipe.write(contentsOf: Data("x\n".utf8))
+    #expect(eventually { FileManager.default.fileExists(atPath: project.folder.path("ran")) }, "\(running.errors)")
+    kill(running.pid, SIGTERM)
+    try pipe.close()
+    #expect(try running.finish().status == 0)
+  }
+
+  @Test func aForkedChildDoesNotGoOnInTheLoop() throws {
+    let project = try Project("""
+      import os
+      def work(value):
+        pid = os.fork()
+        if pid: os.waitpid(pid, 0)
+        return value["n"]
+      """, """
+      count: {plugin: generate, with: {count: 5}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == (0..<5).map(String.init), "\(result.errors)")
+    #expect(result.errors.contains("stages:work has returned in a process that it had forked"), "\(result.errors)")
+  }
+
+  // MARK: Where things come from
+
+  @Test(arguments: ["3.9", "3.10", "3.11", "3.12", "3.13"]) func everyVersionWorks(version: String) throws {
+    let versions = URL(fileURLWithPath: NSHomeDirectory()).appendingPathComponent(".pyenv/versions")
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: versions.path)) ?? []
+    let found = names.first { $0.hasPrefix(version + ".") }.map { versions.appendingPathComponent("\($0)/bin/python3").path }
+      ?? ["/usr/bin/python\(version)", "/usr/local/bin/python\(version)"].first { FileManager.default.isExecutableFile(atPath: $0) }
+    guard let found else {
+      print("skipped: there is no Python \(version)")
+      return
+    }
+    let project = try Project("""
+      import sys
+      def count(n): yield from range(n)
+      def work(n): return {"n": n, "version": "%d.%d" % sys.version_info[:2]}
+      def view(v): return len(v)
+      """, """
+      count: {PY, with: {callable: "stages:count", arguments: {n: 3000}}}
+      work: {PY, inputs: [count], processes: 2, with: {callable: "stages:work"}}
+      view: {PY, inputs: [count], with: {callable: "stages:view", decode: view}}
+      lengths: {plugin: file.write, inputs: [view], with: {path: lengths}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """, python: found)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines().count == 3000 && project.lines().allSatisfy { $0.hasSuffix("\"version\":\"\(version)\"}") }, "\(project.lines().prefix(2))")
+    #expect(project.lines("lengths").count == 3000)
+  }
+
+  @Test func nothingIsImportedFromTheCurrentFolder() throws {
+    let project = try Project("""
+      import helper, json
+      def work(value): return helper.name
+      """, """
+      count: {plugin: generate, with: {count: 1}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    _ = try project.folder.write("helper.py", "name = 'beside the pipeline'")
+    let elsewhere = try TemporaryFolder()
+    for name in ["json.py", "helper.py", "ctypes.py", "ringway.py"] { _ = try elsewhere.write(name, "raise SystemExit('planted')") }
+    let result = try Ringway.run(["run", project.file, "--progress", "off"], in: elsewhere.url)
+    #expect(result.status == 0 && project.lines() == ["beside the pipeline"], "\(result.errors)")
+  }
+
+  @Test func theActiveVirtualEnvironmentIsUsed() throws {
+    let folder = try TemporaryFolder()
+    let make = Process()
+    make.executableURL = URL(fileURLWithPath: Self.python)
+    make.arguments = ["-m", "venv", "--without-pip", folder.path("venv")]
+    make.standardError = FileHandle.nullDevice
+    make.standardOutput = FileHandle.nullDevice
+    try make.run()
+    make.waitUntilExit()
+    guard make.terminationStatus == 0 else {
+      print("skipped: there is no module venv")
+      return
+    }
+    _ = try folder.write("stages.py", "import sys\ndef work(value): return sys.prefix\n")
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        count: {plugin: generate, with: {count: 1}}
+        work: {plugin: python, inputs: [count], with: {callable: "stages:work"}}
+        out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"], environment: ["VIRTUAL_ENV": folder.path("venv")])
+    #expect(result.status == 0 && folder.lines("out").first?.hasSuffix("/venv") == true, "\(result.errors)")
+  }
+
+  // MARK: Checks before a run
+
+  @Test(arguments: [
+    ("stages:wrok", "", "the module stages has no 'wrok'", "did you mean 'work'?"),
+    ("nowhere:work", "", "ModuleNotFoundError: No module named 'nowhere'", "modules are looked for in"),
+    ("broken:work", "", "the module broken cannot be imported: SyntaxError: ", "broken.py:2"),
+    ("raises:work", "", "the module raises cannot be imported: KeyError: 'x'", "raises.py:1"),
+    ("leaves:work", "", "the module leaves cannot be imported: SystemExit: 3", ""),
+    ("stages:number", "", "stages:number is a int, which cannot be called", ""),
+    ("stages:work", "arguments: {facter: 2}", "work has no argument 'facter'", "did you mean 'factor'?"),
+    ("stages:needy", "", "needy(value): missing a required argument: 'path'", "needy(value, path)"),
+    ("stages:Plain", "", "instances of Plain cannot be called", "__call__(self, value)"),
+    ("stages:coroutine", "", "coroutine is a coroutine function", "asyncio.run"),
+    ("stages:work", "batch: 8, decode: view", "a view is of one message", "leave out `batch`"),
+  ])
+  func mistakesAreNamedAtTheirLine(callable: String, more: String, error: String, remedy: String) throws {
+    let project = try Project("""
+      number = 5
+      def work(value, factor=1): return value
+      def needy(value, path): return value
+      class Plain: pass
+      async def coroutine(value): return value
+      """, """
+      count: {plugin: generate, with: {count: 1}}
+      work: {PY, inputs: [count], with: {callable: "\(callable)"\(more.isEmpty ? "" : ", " + more)}}
+      out: {plugin: discard, inputs: [work]}
+      """)
+    _ = try project.folder.write("broken.py", "def work(value):\n  return )\n")
+    _ = try project.folder.write("raises.py", "{}['x']\n")
+    _ = try project.folder.write("leaves.py", "raise SystemExit(3)\n")
+    let result = try Ringway.run(["validate", project.file])
+    #expect(result.status == 78 && result.errors.contains(error) && (remedy.isEmpty || result.errors.contains(remedy)), "\(result.errors)")
+    #expect(result.errors.contains("p.yaml:4:") && !result.errors.contains("Traceback"), "\(result.errors)")
+  }
+
+  @Test func aSinkThatIsAGeneratorIsAMistake() throws {
+    let project = try Project("""
+      def take(value): yield value
+      """, """
+      count: {plugin: generate, with: {count: 1}}
+      take: {PY, inputs: [count], with: {callable: "stages:take"}}
+      """)
+    let result = try Ringway.run(["validate", project.file])
+    #expect(result.status == 78 && result.errors.contains("take is a generator function"), "\(result.errors)")
+  }
+
+  @Test func anInterpreterThatIsNotThereIsNamed() throws {
+    let project = try Project("def work(value): pass\n", """
+      count: {plugin: generate, with: {count: 1}}
+      take: {PY, inputs: [count], with: {callable: "stages:work"}}
+      """, python: "venv/bin/python")
+    let result = try Ringway.run(["validate", project.file])
+    #expect(result.status == 78 && result.errors.contains("there is no program \"venv/bin/python\""), "\(result.errors)")
+  }
+}
