@@ -16,6 +16,48 @@ import Testing
     }
   }
 
+  /// What the hand-written program would send, sent once each.
+  @Test func blogDeliversWhatItsFunctionsMake() throws {
+    let folder = try TemporaryFolder()
+    let results = try run("blog/pipeline", folder, ["port=\(try Receiver.freePort())", "count=500"])
+    let python = Process()
+    python.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+    python.currentDirectoryURL = Ringway.repository.appendingPathComponent("pipelines/blog")
+    python.arguments = ["-B", "-c", "import json; from functions import *\nfor f in work(500): print(json.dumps(work2(f)))"]
+    let pipe = Pipe()
+    python.standardOutput = pipe
+    try python.run()
+    let expected = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self).split(separator: "\n")
+    python.waitUntilExit()
+    let digests = try expected.map { try #require((try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])?["digest"] as? String) }
+    #expect(digests.count == 500 && results.count == 500)
+    for result in results {
+      let number = try #require(result["number"] as? Int)
+      #expect(digests.indices.contains(number) && result["digest"] as? String == digests[number])
+    }
+    #expect(Set(results.compactMap { $0["number"] as? Int }).count == 500)
+  }
+
+  @Test func imagesMakesAThumbnailOfEveryPicture() throws {
+    let pattern = "/usr/share/matplotlib/mpl-data/sample_data"
+    guard FileManager.default.fileExists(atPath: pattern), FileManager.default.fileExists(atPath: "/usr/lib/python3/dist-packages/PIL") else {
+      print("skipped: python3-pil and python-matplotlib-data are not installed")
+      return
+    }
+    let folder = try TemporaryFolder()
+    let results = try run(
+      "images/pipeline", folder, ["turns=4"] + ["pictures", "thumbnail"].map { "stages.\($0).with.python=/usr/bin/python3" })
+    let pictures = try FileManager.default.contentsOfDirectory(atPath: pattern).filter { $0.hasSuffix(".png") || $0.hasSuffix(".jpg") }
+    #expect(pictures.count >= 2 && results.count == 4 * pictures.count)
+    for result in results {
+      let width = try #require(result["width"] as? Int), height = try #require(result["height"] as? Int)
+      #expect(max(width, height) == 64 && min(width, height) > 0)
+      // A JPEG begins with FF D8 FF.
+      let jpeg = try #require((result["jpeg"] as? String).flatMap { Data(base64Encoded: $0) })
+      #expect(jpeg.starts(with: [0xff, 0xd8, 0xff]))
+    }
+  }
+
   @Test func framesFindsTheEdgesOfEveryFrame() throws {
     let folder = try TemporaryFolder()
     let results = try run("frames", folder, ["port=\(try Receiver.freePort())"])

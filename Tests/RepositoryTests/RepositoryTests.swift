@@ -41,6 +41,9 @@ import Testing
       #expect(result.status == 0, "\(result.errors)")
       #expect(try text("pipelines/\(file)").hasPrefix("# yaml-language-server: $schema=../schemas/pipeline.schema.json\n"))
     }
+    for name in ["blog", "images"] {
+      #expect(try text("pipelines/\(name)/pipeline.yaml").hasPrefix("# yaml-language-server: $schema=../../schemas/pipeline.schema.json\n"))
+    }
   }
 
   @Test func everyExampleOfAPluginIsValid() throws {
