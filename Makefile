@@ -64,6 +64,7 @@ soak: setup ## move 100 million messages through three stages and watch memory, 
 
 bench: setup ## measure rings, pipelines, start and costs beside their peers (BENCH_ONLY=ring,W1 BENCH_JSON=file ROUNDS=5 PEERS=all)
 	swift build $(RELEASE) --product bench
+	swift build $(RELEASE) --product ringway_python
 	PEERS_DIR="$(abspath $(PEERS_DIR))" python3 Tests/Bench/bench.py
 
 check: setup ## what a change must pass beyond the tests: no warnings, explicit imports, nothing generated is stale

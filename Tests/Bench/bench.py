@@ -4,7 +4,7 @@
 A ratio is taken inside a round, and the median of the rounds is what counts: machines move their cores about, and identical
 runs differ. `make bench` calls it; the environment chooses:
 
-  BENCH_ONLY=ring,W1     only these tables: ring fan lease trip W1 W2 W3 W4 W5 start idle cost
+  BENCH_ONLY=ring,W1     only these tables: ring fan lease trip W1 W2 W3 W4 W5 python faults start idle cost
   ROUNDS=5               rounds of the pipelines, of start and of costs
   RING_ROUNDS=9          rounds of the rings
   PEERS=all              every peer that the peers' folder knows, not only those that matter
@@ -22,7 +22,7 @@ QUICK = ENV.get("BENCH_QUICK", "") not in ("", "0")
 ROUNDS = int(ENV.get("ROUNDS") or (1 if QUICK else 5))
 RING_ROUNDS = int(ENV.get("RING_ROUNDS") or (1 if QUICK else 9))
 ALL_PEERS = ENV.get("PEERS") == "all"
-TABLES = ["ring", "fan", "lease", "trip", "W1", "W2", "W3", "W4", "W5", "start", "idle", "cost"]
+TABLES = ["ring", "fan", "lease", "trip", "W1", "W2", "W3", "W4", "W5", "python", "faults", "start", "idle", "cost"]
 ONLY = [t for t in (ENV.get("BENCH_ONLY") or ",".join(TABLES)).split(",") if t]
 BENCH = os.path.abspath(ENV.get("BENCH_BINARY") or f"{TOP}/.build/release/bench")
 CACHE = f"{TOP}/.build-bench"
@@ -195,6 +195,7 @@ def set_up_peers():
     os.makedirs(CACHE, exist_ok=True)
     shutil.copytree(source, PEERS, dirs_exist_ok=True, ignore=shutil.ignore_patterns("venv", "data", "results", "__pycache__"))
     subprocess.run(["chmod", "-R", "u+w", PEERS], check=True)
+    join_peers()
     say("setting up the peers")
     if ALL_PEERS:
         subprocess.run(["sh", f"{PEERS}/setup.sh"], check=True, stdout=sys.stderr)
@@ -215,6 +216,16 @@ def set_up_peers():
     if not os.path.exists(f"{PEERS}/data/in.jsonl"):
         subprocess.run([sys.executable, f"{PEERS}/gen_jsonl.py", "100", f"{PEERS}/data/in.jsonl"], check=True, stdout=sys.stderr)
     return True
+
+
+def join_peers():
+    """Our Python stages as one more peer, started, timed and tormented by the peers' own program."""
+    shutil.copy(f"{HERE}/peer/ringway_peer.py", f"{PEERS}/impl/ringway_peer.py")
+    main = open(f"{PEERS}/impl/__main__.py").read()
+    ours = 'PEERS.update({"ringway": "ringway_peer:run", "ringway-batch": "ringway_peer:run_batch", "ringway-view": "ringway_peer:run_view"})\n\n'
+    with open(f"{PEERS}/impl/__main__.py", "w") as file:
+        file.write(main.replace('if __name__ == "__main__":', ours + 'if __name__ == "__main__":', 1))
+    ENV["RINGWAY"] = BENCH
 
 
 def build_boost():
@@ -572,6 +583,76 @@ def pipeline_table(w, has_peers):
     return t
 
 
+# ---------------------------------------------------------------- Python stages
+
+
+def python_peer(w, name, count=None):
+    """A peer's rate, our Python stages included, and how long its first result took."""
+    name, _, sink = name.partition("+")
+    command = [PYTHON, f"{PEERS}/bench.py", w, "--peer", name, "--timeout", "90", *(["--sink", sink] if sink else [])]
+    if count or QUICK:
+        command += ["--n", str(count if not QUICK else 200)]
+    found = ask(command, limit=150)
+    if found.get("verdict") or found.get("rate") is None or found.get("lost") or found.get("sum_ok") is False or found.get("server_ok") is False:
+        raise RuntimeError(str(found)[:300])
+    firsts[w, name] = found.get("startup_s")
+    return found["rate"] * (1e6 / (1 << 20) if w == "W2" else 1)
+
+
+firsts = {}
+
+
+def python_table(has_python):
+    t = Table("python", "All stages in Python, 2 workers", ROUNDS)
+    if not has_python:
+        note("python needs the peers")
+        return t
+    runs = [("W1", "ringway", 400_000), ("W1", "ringway-batch", 1_000_000), ("W1", "fifo-many", None), ("W1", "mpq", None), ("W1", "seed", None),
+            ("W1", "pool-tuned", 400_000), ("W2", "ringway-view", None), ("W2", "shm", None), ("W3", "ringway", None), ("W3", "split", None),
+            ("W4", "ringway+curl64", None), ("W4", "seed+thread", None)]
+    for w, name, count in runs:
+        t.run(f"{w} {name}", lambda w=w, name=name, count=count: python_peer(w, name, count))
+    t.run("first", lambda: firsts.get(("W3", "ringway")))
+    t.value("W1, messages a second", "W1 ringway", at_least=300_000, unit="/s")
+    t.compare("W1 against batched faster-fifo", "W1 ringway", "W1 fifo-many")
+    t.compare("W1 against multiprocessing.Queue", "W1 ringway", "W1 mpq")
+    t.compare("W1 against the program with two managed queues", "W1 ringway", "W1 seed")
+    t.compare("W1, batch: 512, against Pool.imap_unordered in chunks of 512", "W1 ringway-batch", "W1 pool-tuned", at_least=1)
+    t.compare("W2, views, against hand-written shared slots, MiB/s", "W2 ringway-view", "W2 shm", at_least=1, unit="MiB/s")
+    t.compare("W3 against the same work split by hand", "W3 ringway", "W3 split", at_least=0.97)
+    t.compare("W4 against the program with a thread for each request", "W4 ringway+curl64", "W4 seed+thread", at_least=4)
+    t.value("W3, from the start to the first result, seconds", "first", at_most=0.15, unit="s")
+    return t
+
+
+FAULTS = {"kill": "a worker is killed", "exc": "a message raises", "int": "Ctrl-C", "term": "SIGTERM", "mainkill": "SIGKILL of the main process"}
+
+
+def fault(kind, w):
+    """1 when it ended in order and left nothing. A killed worker costs no message; a message that raises stops the run with its name."""
+    count = 600 if w == "W3" else 40_000
+    found = ask([PYTHON, f"{PEERS}/bench.py", w, "--peer", "ringway", "--n", str(count), "--fault", kind, "--stall", "10", "--timeout", "90"], limit=150)
+    wanted = {"kill": 0, "exc": 65, "int": 0, "term": 0, "mainkill": -signal.SIGKILL}[kind]
+    whole = kind != "kill" or (found.get("received") == count and found.get("sum_ok"))
+    fine = found.get("verdict") is None and found["rc"] == wanted and whole and not found.get("left") and not found.get("shm_left")
+    if not fine:
+        note(f"faults, {w}, {kind}: {str(found)[:400]}")
+    return 1.0 if fine else 0.0
+
+
+def fault_table(has_peers):
+    t = Table("faults", "Faults with Python stages: 1 for an end in order, nothing lost, nothing left", 1 if QUICK else 3)
+    if not has_peers:
+        note("faults needs the peers")
+        return t
+    for w in ("W3", "W1"):
+        for kind, words in FAULTS.items():
+            if w == "W3" or kind == "kill":
+                t.run(f"{w} {kind}", lambda kind=kind, w=w: fault(kind, w))
+                t.value(f"{w}, {words}", f"{w} {kind}", at_least=1)
+    return t
+
+
 # ---------------------------------------------------------------- start, stop, idle
 
 
@@ -692,6 +773,7 @@ def main():
         ready.add("boost")
     makers = {"ring": lambda: ring_table(has_python), "fan": lambda: fan_table(has_python), "lease": lease_table,
               "trip": lambda: trip_table(has_python), "cost": cost_table, "start": lambda: start_table(has_peers), "idle": idle_table,
+              "python": lambda: python_table(has_python), "faults": lambda: fault_table(has_peers),
               **{w: lambda w=w: pipeline_table(w, has_peers) for w in WORK}}
     tables = []
     start = time.time()

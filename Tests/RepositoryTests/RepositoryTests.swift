@@ -63,10 +63,29 @@ import Testing
     for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
       for block in blocks("yaml", in: try text(document)) {
         let folder = try TemporaryFolder()
+        try writeModules(of: document, folder)
         let result = try Ringway.run(["validate", try folder.write("block.yaml", block)])
         #expect(result.status == 0, "\(document): \(result.errors)")
       }
     }
+  }
+
+  /// Python blocks begin with the name of their file.
+  private func writeModules(of document: String, _ folder: TemporaryFolder) throws {
+    for block in blocks("python", in: try text(document)) {
+      let name = try #require(block.split(separator: "\n").first).dropFirst(2)
+      try folder.write(String(name), block)
+    }
+  }
+
+  /// The README's Python functions, run.
+  @Test func theReadmesFunctionsRun() throws {
+    let folder = try TemporaryFolder()
+    try writeModules(of: "README.md", folder)
+    let pipeline = try #require(blocks("yaml", in: text("README.md")).first { $0.contains("plugin: python") })
+    let result = try Ringway.run(["run", try folder.write("p.yaml", pipeline), "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(folder.lines("bright.jsonl").count == (0..<1000).count { $0 * 7919 % 256 > 200 })
   }
 
   /// The README's session: its file, its three commands, its table, its mistake.
