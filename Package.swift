@@ -57,12 +57,14 @@ let package = Package(
     room("Stages", ["Plans", "Rings", "PluginKit", "Platform", "Specs"]),
     room("Supervision", ["Plans", "Rings", "Platform", "Specs"]),
     room("Python", ["PluginKit", "Platform"]),
+    .systemLibrary(name: "CRingwayPlugin"),
+    room("Native", ["PluginKit", "Platform", "CRingwayPlugin"]),
     // Linked with all that it needs, Swift's libraries too: an interpreter loads it.
     .target(
       name: "WorkerABI", dependencies: ["Stages", "Python", "Rings", "PluginKit", "Platform"], exclude: ["python"], swiftSettings: settings,
       linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
     room("Commands", [
-      "Supervision", "Stages", "Plugins", "Python", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
+      "Supervision", "Stages", "Plugins", "Python", "Native", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),

@@ -13,6 +13,9 @@ struct Check {
   /// In order of place.
   let diagnostics: [Diagnostic]
 
+  /// What a command ends with when something is wrong.
+  var code: Specs.ExitCode { diagnostics.contains { $0.code == NativeCatalog.pluginProtocol } ? .pluginProtocol : .invalidPipeline }
+
   var errors: Int { diagnostics.count { $0.severity == .error } }
 
   /// - Throws: `Unreadable` when there is no file to check
@@ -27,13 +30,26 @@ struct Check {
       return
     }
     let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-    let expanded = Expansion.expand(
-      document, overrides: overrides.map { ($0.path, $0.value) }, catalog: Commands.specs, environment: { environment[$0] })
+    func expand(_ catalog: [PluginSpec]) -> Expansion.Result {
+      Expansion.expand(document, overrides: overrides.map { ($0.path, $0.value) }, catalog: catalog, environment: { environment[$0] })
+    }
+    var catalog = Commands.specs
+    var expanded = expand(catalog)
+    var native: [Diagnostic] = []
+    if expanded.node["plugins"] != nil {
+      let (specs, found) = NativeCatalog.read(expanded.node, directory: folder, builtIn: catalog)
+      catalog += specs
+      native = expanded.attributed(found)
+      // Now the types of their settings are known.
+      expanded = expand(catalog)
+    }
     let shown = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
-    source = shown.masking(SecretPlaces.places(in: document, catalog: Commands.specs))
-    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: Commands.specs, surroundings: Check.surroundings())
-    let all = Check.joined(expanded, expanded.attributed(Check.schema.validate(expanded.node)), expanded.attributed(planned))
-    diagnostics = Diagnostic.sorted(all)
+    source = shown.masking(SecretPlaces.places(in: document, catalog: catalog))
+    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: catalog, surroundings: Check.surroundings())
+    let schema = Schema.trusted(PipelineSchema.json(catalog: catalog))
+    let all = Check.joined(expanded, expanded.attributed(schema.validate(expanded.node)), expanded.attributed(planned))
+    // A library that cannot be used explains every plugin that is not there.
+    diagnostics = Diagnostic.sorted(native + (native.isEmpty ? all : all.filter { $0.code != "unknown-plugin" && !$0.path.hasSuffix(".plugin") }))
     self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
   }
 
@@ -74,9 +90,6 @@ struct Check {
       throw Unreadable(text: "\(file) cannot be read: \(error.reason)")
     }
   }
-
-  /// The schema that `ringway schema` prints, compiled.
-  private static var schema: Schema { Schema.trusted(PipelineSchema.json(catalog: Commands.specs)) }
 
   private static func directory(of file: String) -> String {
     let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."

@@ -30,8 +30,9 @@ package enum Commands {
     ringStart = start
     // A worker is this same program started again; it must be there in milliseconds, so it goes past the command line.
     if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
-      runWorker(arguments: CommandLine.arguments, plugins: plugins)
+      runWorker(arguments: CommandLine.arguments, plugins: plugins, load: NativeCatalog.load)
     }
+    if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "__plugin" { NativeCatalog.describe(CommandLine.arguments[2]) }
     CurrentProcess.fillStandardStreams()
     RootCommand.main()
   }

@@ -23,7 +23,7 @@ struct GraphCommand: ParsableCommand {
       throw Specs.ExitCode.noInput.end
     }
     Output.say(check.text)
-    guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
+    guard let plan = check.plan else { throw check.code.end }
     Output.answer(plan.drawn(as: format))
   }
 }

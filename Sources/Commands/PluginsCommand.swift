@@ -1,4 +1,5 @@
 import ArgumentParser
+import Platform
 import Specs
 
 struct PluginsCommand: ParsableCommand {
@@ -8,6 +9,7 @@ struct PluginsCommand: ParsableCommand {
       Examples:
         ringway plugins
         ringway plugins jq
+        ringway plugins build/libblur.so
       """)
 
   @Argument(help: "The plugin.") var name: String?
@@ -20,12 +22,24 @@ struct PluginsCommand: ParsableCommand {
       list("sources, transforms and sinks", Commands.specs.filter { $0.kinds.count > 1 })
       return
     }
+    if name.contains("/") || name.hasSuffix(".so") { return try library(name) }
     guard let spec = Commands.specs.first(where: { $0.name == name }) else {
       let remedy = Nearest.remedy(for: name, among: Commands.specs.map(\.name), of: "plugins") ?? ""
       Output.say("ringway: there is no plugin \"\(name)\"; \(remedy)\n")
       throw Specs.ExitCode.usage.end
     }
     Output.answer(markdown ? PluginPage.markdown(spec) : PluginPage.text(spec))
+  }
+
+  /// The page of a shared library's plugin.
+  private func library(_ name: String) throws {
+    do throws(PluginSpec.Unusable) {
+      let spec = try NativeCatalog.spec(name.hasPrefix("/") ? name : Files.currentDirectory + "/" + name)
+      Output.answer(markdown ? PluginPage.markdown(spec) : PluginPage.text(spec))
+    } catch {
+      Output.say("ringway: \(name): \(error.reason)\n")
+      throw Specs.ExitCode.pluginProtocol.end
+    }
   }
 
   private func list(_ title: String, _ specs: [PluginSpec]) {
@@ -47,6 +61,7 @@ enum PluginPage {
       }
       out += "\n"
     }
+    if spec.example.isEmpty { return out }
     return out + "## Example\n\n```yaml\n\(spec.example)\n```\n"
   }
 
@@ -58,6 +73,7 @@ enum PluginPage {
       out += "\n  \(setting.name)  (\(setting.expected); \(fallback(setting, quote: "") == "required" ? "required" : "default " + fallback(setting, quote: "")))\n"
       out += wrapped(setting.summary, indent: 6)
     }
+    if spec.example.isEmpty { return out }
     return out + "\nExample\n\n" + spec.example.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)\n" }.joined()
   }
 

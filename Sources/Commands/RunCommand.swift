@@ -31,7 +31,7 @@ struct RunCommand: ParsableCommand {
       throw Specs.ExitCode.noInput.end
     }
     Output.say(check.text)
-    guard let plan = check.plan else { throw Specs.ExitCode.invalidPipeline.end }
+    guard let plan = check.plan else { throw check.code.end }
     if let report {
       do throws(SystemError) { try Files.probe(report) } catch {
         Output.say("ringway: the report cannot be written: \(error)\n")

@@ -35,7 +35,7 @@ struct ValidateCommand: ParsableCommand {
       do throws(Check.Unreadable) {
         let (source, diagnostics, praise) = try check(file, loaded)
         show(source, Diagnostic.sorted(diagnostics), praise)
-        if diagnostics.contains(where: { $0.severity == .error }), code == .success { code = .invalidPipeline }
+        if diagnostics.contains(where: { $0.severity == .error }), code == .success { code = diagnostics.contains { $0.code == NativeCatalog.pluginProtocol } ? .pluginProtocol : .invalidPipeline }
       } catch {
         Output.say("ringway: \(error.text)\n")
         if code == .success { code = .noInput }

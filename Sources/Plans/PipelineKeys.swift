@@ -28,6 +28,15 @@ enum PipelineKeys {
     ],
     expected: "a mapping of names to parameters", default: [], defaultJSON: nil, isRequired: false,
     example: ["count": ["type": "integer", "default": 1000]], decode: \.pairs)
+  static let plugins = Setting<[String]>(
+    "plugins", "Shared libraries that bring plugins (ringway_plugin.h), by paths relative to the pipeline file's folder.",
+    schema: ["type": "array", "minItems": 1, "items": ["type": "string", "minLength": 1, "x-expected": "the path of a shared library"]],
+    expected: "a list of paths", default: [], defaultJSON: nil, isRequired: false, example: ["build/libblur.so"],
+    decode: { node in
+      guard let items = node.items, !items.isEmpty else { return nil }
+      let paths = items.compactMap(\.string)
+      return paths.count == items.count ? paths : nil
+    })
   static let memory = Setting.size(
     "memory", "How much memory the queues may reserve together; half of what is available unless given.", example: "2GiB")
     .optional
@@ -53,7 +62,8 @@ enum PipelineKeys {
   static let group = SettingGroup(
     title: "the pipeline",
     settings: [
-      version.declaration, name.declaration, description.declaration, parameters.declaration, memory.declaration,
+      version.declaration, name.declaration, description.declaration, parameters.declaration, plugins.declaration,
+      memory.declaration,
       drain.declaration, stages.declaration,
     ])
 }

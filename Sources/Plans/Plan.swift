@@ -73,6 +73,8 @@ package struct Plan: Sendable {
 package struct Stage: Sendable {
   package var name: String
   package var plugin: String
+  /// The shared library that brings the plugin, absolute; nil for one of this program.
+  package var library: String?
   package var kind: PluginSpec.Kind
   /// Names of the stages it reads, in the order of the file, each once. Empty for a source.
   package var inputs: [String]

@@ -12,6 +12,7 @@ extension Planner {
     var draft = Draft(
       name: pair.key, keySpan: pair.keySpan, node: node, spec: spec,
       stage: Stage(name: pair.key, plugin: node["plugin"]?.string ?? "", kind: spec.map { Self.kind($0, node) } ?? .transform))
+    draft.stage.library = spec?.library
     readInputs(&draft)
     readQueue(&draft, given)
     draft.count = given[StageKeys.processes]

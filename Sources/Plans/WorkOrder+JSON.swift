@@ -5,7 +5,7 @@ extension WorkOrder {
   package func encoded() -> [UInt8] {
     func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane)] }
     let json: JSON = [
-      "stage": .string(stage), "plugin": .string(plugin), "kind": .string(kind.rawValue), "worker": .integer(worker), "process": .integer(process),
+      "stage": .string(stage), "plugin": .string(plugin), "kind": .string(kind.rawValue), "library": library.map(JSON.string) ?? .null, "worker": .integer(worker), "process": .integer(process),
       "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
       "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
@@ -34,5 +34,6 @@ extension WorkOrder {
       retries: retries, deaths: deaths, then: then, cells: cells, input: attachment(node["input"]),
       outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
       standardOutput: node["standard_output"]?.integer)
+    library = node["library"]?.string
   }
 }

@@ -26,6 +26,8 @@ package struct WorkOrder: Sendable {
 
   package var stage: String
   package var plugin: String
+  /// The shared library that brings the plugin, absolute; nil for one of this program.
+  package var library: String?
   package var kind: PluginSpec.Kind
   /// Unique over the pipeline, 1...4095; the owner in the slots.
   package var worker: Int

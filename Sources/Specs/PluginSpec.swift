@@ -24,6 +24,8 @@ public struct PluginSpec: Sendable {
   /// What is wrong with the settings beyond their types: a filter that does not compile, for one. Asked before anything
   /// starts; it may compute, but not touch anything outside.
   public let check: @Sendable (Given) -> [SettingProblem]
+  /// The shared library that brings the plugin, absolute; nil for one of this program.
+  package var library: String?
 
   public init(
     _ name: String, _ kinds: [Kind], _ summary: String, details: String = "", processes: Processes = .many,
@@ -116,9 +118,22 @@ public struct Given: Sendable {
   /// The folder that relative paths start from, absolute.
   public let directory: String
 
-  public init(_ nodes: [String: Node], directory: String) {
+  /// The defaults of settings that the file does not give, for who reads them as JSON.
+  private let fallbacks: [(name: String, value: JSON)]
+
+  public init(_ nodes: [String: Node], directory: String) { self.init(nodes, directory: directory, fallbacks: []) }
+
+  package init(_ nodes: [String: Node], directory: String, fallbacks: [(name: String, value: JSON)]) {
     self.nodes = nodes
     self.directory = directory
+    self.fallbacks = fallbacks
+  }
+
+  /// All settings as one object, defaults filled in.
+  package var settingsJSON: JSON {
+    var pairs = nodes.sorted { $0.key < $1.key }.map { ($0.key, JSON($0.value)) }
+    pairs += fallbacks.filter { nodes[$0.name] == nil }.map { ($0.name, $0.value) }
+    return .object(pairs)
   }
 
   /// The setting's value: what the file says, or its default.

@@ -46,7 +46,8 @@ package struct SettingGroup: Sendable {
         "missing-key", "\(title) needs \"\(setting.name)\"", at: place,
         remedy: "add `\(node == nil && !name.isEmpty ? "\(name): {\(entry)}" : entry)`: \(setting.summary)", path: path))
     }
-    return (Given(nodes, directory: directory), diagnostics)
+    let fallbacks = settings.compactMap { setting in setting.fallback.map { (setting.name, $0) } }
+    return (Given(nodes, directory: directory, fallbacks: fallbacks), diagnostics)
   }
 
   /// JSON Schema of the mapping.

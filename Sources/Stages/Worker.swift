@@ -10,12 +10,16 @@ import Specs
 ///   - arguments: `ringway __worker STAGE PROCESS RUNNER`; only the runner's process number is read here, the rest names
 ///     the process in `ps`
 ///   - plugins: every plugin that this program has
-package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
+///   - load: loads the plugin of a shared library
+package func runWorker(arguments: [String], plugins: [AnyPlugin], load: @escaping LibraryLoader) -> Never {
   guard arguments.count >= 5, let runner = Int32(arguments[4]) else {
     CurrentProcess.exit(ExitCode.usage.rawValue)
   }
-  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, arguments: arguments))
+  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, load: load, arguments: arguments))
 }
+
+/// Loads the plugin of a shared library: its path, and what the stage is.
+package typealias LibraryLoader = (_ path: String, _ kind: PluginSpec.Kind) throws -> (plugin: AnyPlugin, spec: PluginSpec)
 
 /// Runs a worker in this process, which may be another program than the runner.
 ///
@@ -23,7 +27,7 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
 ///   - runner: the process number of the runner
 ///   - arguments: handed on to a program that the worker becomes
 /// - Returns: the exit status of the process
-package func runWorker(under runner: Int32, plugins: [AnyPlugin], arguments: [String] = []) -> Int32 {
+package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryLoader? = nil, arguments: [String] = []) -> Int32 {
   guard CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
   CurrentProcess.ignoreWriteSignals()
   let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
@@ -31,11 +35,9 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], arguments: [St
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
-    guard let plugin = plugins.first(where: { $0.spec.name == order.plugin }) else {
-      throw WorkerFailure(.pluginProtocol, "there is no plugin \"\(order.plugin)\" in this program")
-    }
+    let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
-    let worker = try Worker(order, spec: plugin.spec, control: control)
+    let worker = try Worker(order, spec: spec, control: control)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
     case .transform(let type): try TransformLoop.run(type, worker)
@@ -64,6 +66,14 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], arguments: [St
     try? Descriptors.writeAll(2, "\(error)\n")
     return 1
   }
+}
+
+private func find(_ order: WorkOrder, _ plugins: [AnyPlugin], _ load: LibraryLoader?) throws -> (AnyPlugin, PluginSpec) {
+  if let library = order.library, let load { return try load(library, order.kind) }
+  guard let plugin = plugins.first(where: { $0.spec.name == order.plugin }) else {
+    throw WorkerFailure(.pluginProtocol, "there is no plugin \"\(order.plugin)\" in this program")
+  }
+  return (plugin, plugin.spec)
 }
 
 /// Tells the runner why this worker, which is about to end, cannot run at all.

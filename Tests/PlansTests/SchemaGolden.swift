@@ -55,6 +55,22 @@ enum SchemaGolden {
             }
           ]
         },
+        "plugins": {
+          "description": "Shared libraries that bring plugins (ringway_plugin.h), by paths relative to the pipeline file's folder.",
+          "type": "array",
+          "minItems": 1,
+          "items": {
+            "type": "string",
+            "minLength": 1,
+            "x-expected": "the path of a shared library"
+          },
+          "x-expected": "a list of paths",
+          "examples": [
+            [
+              "build/libblur.so"
+            ]
+          ]
+        },
         "memory": {
           "description": "How much memory the queues may reserve together; half of what is available unless given.",
           "type": "string",

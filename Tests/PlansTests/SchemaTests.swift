@@ -90,7 +90,7 @@ struct SchemaTests {
     #expect(found.first?.hasPrefix("5:5 unknown-key: unknown key \"\(key.prefix { $0 != ":" })\"") == true, "\(found)")
   }
 
-  @Test(arguments: ["limits: {}", "plugins: []", "ignore: []", "state: x", "rate: 1/s"])
+  @Test(arguments: ["limits: {}", "ignore: []", "state: x", "rate: 1/s"])
   func aKeyOfThePipelineThatIsNotBuiltIsRefused(_ key: String) throws {
     let found = try problems("ringway: 1\nstages: {a: {plugin: numbers}}\n\(key)\n")
     #expect(found.count == 1)
