@@ -77,6 +77,23 @@ package enum Files {
     return Status(info)
   }
 
+  /// Whether two paths name one file, by whatever names, and whether it is there yet or not.
+  package static func areSame(_ one: String, _ other: String) -> Bool {
+    switch (status(one), status(other)) {
+    case (let a?, let b?): a.device == b.device && a.inode == b.inode
+    case (nil, nil): resolvedName(one) == resolvedName(other)
+    default: false
+    }
+  }
+
+  /// The path of a file that is not there, with its folder resolved.
+  private static func resolvedName(_ path: String) -> String {
+    let slash = path.lastIndex(of: "/")
+    let folder = slash.map { String(path[...$0]) } ?? "."
+    let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
+    return (canonical(folder) ?? folder) + "/" + name
+  }
+
   package static func truncate(_ descriptor: Int32, to length: Int) throws(SystemError) {
     if ftruncate(descriptor, length) != 0 { throw SystemError("ftruncate", "descriptor \(descriptor)") }
   }
