@@ -293,7 +293,8 @@ struct Supervisor {
       self.code = code
       cause = text
     }
-    if isStopping { return [] }
+    // What stops a second time may have been the last to be waited for: a spawn that failed as well.
+    if isStopping { return finishIfGone() }
     isStopping = true
     var actions: [Action] = []
     for worker in workers.indices {

@@ -222,6 +222,29 @@ import Testing
     #expect(result.errors.contains("stage \"work\" died more than 3 times within 10s without making progress; the last time: signal 9"))
   }
 
+  /// Not even the first one: nobody is there then whose end could be waited for.
+  @Test(arguments: [1, 3]) func aRunWithoutProcessesToBeHadEndsWith71(limit: Int) throws {
+    guard getuid() == 0 else { return print("skipped: only root can become somebody without other processes") }
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 10}}
+        work: {plugin: hash, inputs: [numbers], processes: 2}
+        end: {plugin: discard, inputs: [work]}
+      """)
+    chmod(folder.url.path, 0o755)
+    chmod(file, 0o644)
+    // A user with no other processes, for the kernel counts them all (getrlimit(2), RLIMIT_NPROC), who may not read the folder that
+    // the program was built in: it is handed on as a descriptor.
+    let script = "ulimit -u \(limit); exec /proc/self/fd/3 run '\(file)' --progress off"
+    let running = try Running(
+      ["-c", "exec 3< '\(Ringway.binary.path)'; exec setpriv --reuid 54399 --regid 54399 --clear-groups bash -c \"\(script)\""],
+      executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish(within: 20)
+    #expect(result.status == 71 && result.errors.contains("cannot be started"), "\(result.status) \(result.errors)")
+  }
+
   @Test func aStandardInputThatDiesEndsTheRunWith75() throws {
     let folder = try TemporaryFolder()
     let pipe = folder.path("in.fifo")
