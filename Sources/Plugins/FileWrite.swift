@@ -14,7 +14,8 @@ struct FileWrite: Sink {
     "file.write", .sink, "Writes each message as a line of a file.",
     details: """
       Every message stands in the file exactly once, also when the worker is killed at any moment. A message that holds a newline fails. New files can be read \
-      and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once. A full disk ends the run with 74; \
+      and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once; \
+      a named pipe is waited for until somebody reads it, and the sources begin then. A full disk ends the run with 74; \
       no message is lost by it.
       """,
     processes: .one, settings: [path.declaration, mode.declaration],

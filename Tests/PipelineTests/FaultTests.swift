@@ -92,6 +92,20 @@ import Testing
     #expect(report.stage("numbers", "out") == folder.lines("out.txt").count, "what the source made has all arrived")
   }
 
+  /// A pipe without a reader is opened only when there is one; until then there is nothing to finish.
+  @Test func aSinkThatIsStillOpeningDoesNotHoldUpADrain() throws {
+    let folder = try TemporaryFolder()
+    #expect(mkfifo(folder.path("out.txt"), 0o600) == 0)
+    let running = try Running(["run", try endless(folder), "--progress", "off", "--report", folder.path("report.json")])
+    #expect(eventually { running.workers.count == 6 && running.workers.allSatisfy { Running.isAsleep($0.pid) } }, "\(running.errors)")
+    kill(running.pid, SIGTERM)
+    // Far less than the half minute that a drain may take.
+    let result = try running.finish(within: 10)
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try Report(folder.path("report.json"))
+    #expect(report.outcome == "drained" && report.balances && report.stage("numbers", "out") == 0)
+  }
+
   @Test func aSecondSignalStopsAtOnce() throws {
     let folder = try TemporaryFolder()
     let running = try startComputing(try endless(folder, extra: "with: {rounds: 500000000}"))

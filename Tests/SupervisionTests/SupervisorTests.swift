@@ -122,6 +122,28 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(supervisor.outcome == .drained && supervisor.code == .success)
   }
 
+  /// A plugin may open what is there only later. Nothing was made, so nothing is lost when it is not waited for.
+  @Test func aDrainBeforeTheStartWaitsForNobodyWhoOpens() {
+    var supervisor = Supervisor(Self.plan())
+    for worker in [0, 1, 2] { _ = supervisor.handle(.ready(worker: worker), at: .now) }
+    #expect(handle(&supervisor, .signal, at: .now).contains(.tell(worker: 0, .stop)))
+    #expect(die(0, &supervisor, .exited(0), Self.facts(ended: true)) == [.closeInput(stage: 1)])
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2), .kill(worker: 3)])
+    #expect(die(3, &supervisor, .killed("signal 9"), Self.facts()) == [.finish])
+    #expect(supervisor.outcome == .drained && supervisor.code == .success)
+  }
+
+  /// One that is started again may find messages of its predecessor.
+  @Test func aDrainWaitsForAWorkerThatStartsAgain() {
+    var supervisor = Self.started()
+    _ = die(3, &supervisor, .killed("signal 9"), Self.facts())
+    _ = supervisor.handle(.signal, at: .now)
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2)])
+  }
+
   @Test func theFirstCauseWinsAndABrokenInvariantBeatsIt() {
     var supervisor = Self.started()
     _ = supervisor.handle(.failed(worker: 3, code: .io, text: "disk full"), at: .now)
