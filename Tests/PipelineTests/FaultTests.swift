@@ -470,6 +470,16 @@ import Testing
     #expect(device.errors.contains("No space left on device"))
   }
 
+  /// The kernel ends a process that goes past this limit, by SIGXFSZ, unless it wants to hear of it (setrlimit(2)).
+  @Test func filesThatMayNotGrowAreAnErrorOfTheRunner() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: discard\n    inputs: [n]\n")
+    let running = try Running(["-c", "ulimit -f 100; exec '\(Ringway.binary.path)' run '\(file)' --progress off"], executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish()
+    #expect(result.status == 71, "\(result.status) \(result.errors)")
+    #expect(result.errors.contains("the queues cannot be made: ") && result.errors.contains("File too large") && result.errors.contains("ulimit -f"), "\(result.errors)")
+  }
+
   @Test func anOutputThatNobodyReadsEndsTheRun() throws {
     let folder = try TemporaryFolder()
     let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: stdout\n    inputs: [n]\n")
