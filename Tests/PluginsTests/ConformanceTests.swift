@@ -217,6 +217,17 @@ import Testing
     if mode == "append" { #expect(try String(contentsOf: file, encoding: .utf8).hasPrefix("before\n")) }
   }
 
+  @Test(arguments: [("torn", "torn\nnext\n"), ("whole\n", "whole\nnext\n"), ("", "next\n")]) func fileWriteAppendsLinesToLines(before: String, after: String) throws {
+    try write("out.txt", before)
+    var sink = try FileWrite(given(["path": "out.txt", "mode": "append"]), context)
+    try sink.resume(atLength: nil)
+    #expect(try sink.flush().map(Int.init) == after.utf8.count - 5, "the length to go back to lies behind the newline")
+    try Array("next".utf8).withUnsafeBytes { try sink.write(Message(payload: $0, id: MessageIdentity(high: 0, low: 0))) }
+    _ = try sink.flush()
+    try sink.close()
+    #expect(try String(contentsOf: folder.appendingPathComponent("out.txt"), encoding: .utf8) == after)
+  }
+
   @Test func fileWriteMakesFilesForTheirOwnerAlone() throws {
     let sink = try FileWrite(given(["path": "private.txt"]), context)
     _ = sink
