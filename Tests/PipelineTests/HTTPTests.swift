@@ -271,6 +271,24 @@ import Testing
     #expect(folder.lines("out.txt") == ["one", "two"])
   }
 
+  @Test func anEmptyKeyIsNone() throws {
+    let folder = try TemporaryFolder()
+    let port = try Receiver.freePort()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        receive: {plugin: http.listen, with: {address: "127.0.0.1:\(port)", limit: 2, linger: 0s}}
+        results: {plugin: file.write, inputs: [receive], with: {path: out.txt}}
+      """)
+    let running = try Running(["run", file, "--progress", "off"])
+    #expect(eventually { running.workers.count == 2 })
+    let post = "curl -s -m 10 --retry 10 --retry-connrefused -o /dev/null -w '%{http_code}\\n' -H 'Idempotency-Key;' http://127.0.0.1:\(port)/"
+    let curl = try Running(["-c", "\(post) -d one; \(post) -d two"], executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(try curl.finish(within: 60).output == "200\n200\n")
+    let result = try running.finish(within: 20)
+    #expect(result.status == 0 && folder.lines("out.txt") == ["one", "two"], "\(result.errors)")
+  }
+
   @Test func anAddressThatIsTakenIsNamed() throws {
     let receiver = try Receiver { _, _ in .status(200) }
     defer { receiver.close() }
