@@ -121,6 +121,7 @@ import Testing
   @Test(arguments: [
     (".a", "{\"a\":1}", ["1"]), (".[]", "[1,\"b\",null]", ["1", "\"b\"", "null"]), ("empty", "1", []), ("{b: .a}", "{\"a\":\"é€\"}", ["{\"b\":\"é€\"}"]),
     ("select(. > 2)", "1", []), ("., .", " 5 ", ["5", "5"]), ("nan", "1", ["null"]),
+    ("1, error(null), 2", "1", ["1", "2"]),
   ]) func jqFilters(filter: String, input: String, outputs: [String]) throws {
     var jq = try JQ(given(["filter": .string(filter)]), context)
     #expect(try call(&jq, input) == outputs)
