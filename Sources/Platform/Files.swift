@@ -102,13 +102,35 @@ package enum Files {
     if lseek(descriptor, offset, SEEK_SET) < 0 { throw SystemError("lseek", "descriptor \(descriptor)") }
   }
 
-  /// The names that a glob(7) pattern matches, sorted bytewise; a name without wildcards matches itself when it exists.
+  /// The names that a glob(7) pattern matches, sorted bytewise; a name without wildcards matches itself when it exists. One that is
+  /// no UTF-8 stands among them as it is shown, which is the name of no file: `illegibleNames` tells which.
   package static func glob(_ pattern: String) -> [String] {
+    globbed(pattern).map(shown).sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+  }
+
+  /// Those names among what a pattern matches that are no UTF-8 and so cannot be held as text, their odd bytes written as `\xff`.
+  package static func illegibleNames(_ pattern: String) -> [String] {
+    globbed(pattern).filter { String(validating: $0, as: UTF8.self) == nil }.map(shown)
+  }
+
+  private static func globbed(_ pattern: String) -> [[UInt8]] {
     var found = glob_t()
     defer { globfree(&found) }
     guard Glibc.glob(pattern, GLOB_NOSORT, nil, &found) == 0 else { return [] }
-    let names = (0..<Int(clamping: found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
-    return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+    return (0..<Int(clamping: found.gl_pathc)).compactMap { index in
+      found.gl_pathv[index].map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+    }
+  }
+
+  private static func shown(_ name: [UInt8]) -> String {
+    if let text = String(validating: name, as: UTF8.self) { return text }
+    return name.reduce(into: "") { text, byte in
+      if byte < 0x80 {
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        text += "\\x" + String(byte, radix: 16)
+      }
+    }
   }
 
   /// The path without links, `.` and `..` (realpath(3)); nil when something of it does not exist.

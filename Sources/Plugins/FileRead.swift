@@ -46,6 +46,9 @@ struct FileRead: Source {
     format = given[Self.format]
     longest = given[Self.longest]
     if files.isEmpty { throw WorkerFailure(.io, "there is no file \(given[Self.path])") }
+    if let name = found.first(where: { Files.status($0) == nil }), Files.illegibleNames(pattern).contains(name) {
+      throw WorkerFailure(.io, "the name of \(name) is no UTF-8, and cannot be opened: rename it, or let the pattern \(given[Self.path]) pass it over")
+    }
   }
 
   /// file, byte offset in it, and which file it was: device and inode in one word.

@@ -91,6 +91,14 @@ import Testing
     #expect(throws: WorkerFailure.self) { try replaced.resume(at: position) }
   }
 
+  @Test func fileReadNamesAFileWhoseNameIsNoText() throws {
+    try write("good.txt", "one\n")
+    let made = (Array((folder.path + "/bad").utf8) + [0xff] + Array(".txt".utf8)).map(CChar.init(bitPattern:)) + [0]
+    close(open(made, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600))
+    let failure = #expect(throws: WorkerFailure.self) { try FileRead(given(["path": "*.txt"]), context) }
+    #expect(failure?.description.contains("bad\\xff.txt is no UTF-8") ?? false, "\(failure?.description ?? "")")
+  }
+
   @Test func aLineThatIsTooLongFailsAndTheNextOneIsRead() throws {
     try write("long.txt", "short\n" + String(repeating: "y", count: 2_000_000) + "\nafter\n")
     var source = try FileRead(given(["path": "long.txt", "longest": "1KiB"]), context)
