@@ -9,7 +9,7 @@ struct FileRead: Source {
     "path", "A file, or a pattern such as data/*.txt; the files are read in the order of their names.", example: "words.txt")
   private static let format = Setting<Format>.choice(
     "format", "lines: each line is a message; jsonl: the same, but blank lines are passed over; whole: each file is a message.", default: .lines)
-  private static let longest = Setting.size("longest", "A longer line, or a larger file with `format: whole`, fails.", in: 1...(1 << 30), default: "1MiB")
+  private static let longest = Setting.size("longest", "A longer line, its line end not counted, or a larger file with `format: whole`, fails.", in: 1...(1 << 30), default: "1MiB")
 
   static let spec = PluginSpec(
     "file.read", .source, "Reads files, line by line or whole.",
@@ -77,11 +77,11 @@ struct FileRead: Source {
         if format == .jsonl, line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
         try out.emit(line, as: format == .jsonl ? .json : .text)
         return .emitted(position)
-      case .tooLong(let consumed):
+      case .tooLong(let bytes, let consumed):
         let line = offset
         offset += consumed
         throw MessageFailure(
-          "the line at byte \(line) of \(files[index]) has \(consumed) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
+          "the line at byte \(line) of \(files[index]) has \(bytes) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
       case .later: return .wait(readable: open?.descriptor, until: nil)
       case .end:
         try checkLength()

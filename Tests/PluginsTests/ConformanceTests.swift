@@ -91,6 +91,23 @@ import Testing
     #expect(throws: WorkerFailure.self) { try replaced.resume(at: position) }
   }
 
+  /// The line end does not count, whatever it is, and wherever the reader's buffer ends.
+  @Test(arguments: ["\n", "\r\n", ""], [10, 262_143, 262_144, 262_145]) func theLongestLineIsExact(lineEnd: String, longest: Int) throws {
+    for more in [-1, 0, 1, 2] {
+      try write("line.txt", String(repeating: "x", count: longest + more) + lineEnd)
+      var source = try FileRead(given(["path": "line.txt", "longest": .string("\(longest)B")]), context)
+      let out = CollectingEmitter()
+      if more <= 0 {
+        _ = try source.next(out)
+        #expect(out.take().map(\.count) == [longest + more])
+      } else {
+        let failure = #expect(throws: MessageFailure.self) { try source.next(out) }
+        #expect(failure?.description.contains("has \(longest + more) bytes") ?? false, "\(failure?.description ?? "")")
+      }
+      try source.close()
+    }
+  }
+
   @Test func fileReadNamesAFileWhoseNameIsNoText() throws {
     try write("good.txt", "one\n")
     let made = (Array((folder.path + "/bad").utf8) + [0xff] + Array(".txt".utf8)).map(CChar.init(bitPattern:)) + [0]
