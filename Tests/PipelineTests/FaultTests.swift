@@ -510,6 +510,22 @@ import Testing
     #expect(folder.lines("out.log") == ["first"])
   }
 
+  /// Reading says the same as writing does.
+  @Test(arguments: ["lines", "whole"]) func aFileThatMayNotBeReadEndsTheRunWith77(format: String) throws {
+    let folder = try TemporaryFolder()
+    let secret = try folder.write("secret.txt", "hello\n")
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n: {plugin: file.read, with: {path: secret.txt, format: \(format)}}\n  o: {plugin: discard, inputs: [n]}\n")
+    chmod(folder.url.path, 0o755)
+    chmod(file, 0o644)
+    chmod(secret, 0o000)
+    // Root may read everything.
+    let become = getuid() == 0 ? "setpriv --reuid 54398 --regid 54398 --clear-groups " : ""
+    let running = try Running(
+      ["-c", "exec 3< '\(Ringway.binary.path)'; exec \(become)/proc/self/fd/3 run '\(file)' --progress off"], executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish(within: 20)
+    #expect(result.status == 77 && result.errors.contains("secret.txt: Permission denied"), "\(result.status) \(result.errors)")
+  }
+
   @Test func standardInputIsReadLineByLine() throws {
     let folder = try TemporaryFolder()
     let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: stdin\n  o:\n    plugin: stdout\n    inputs: [n]\n")

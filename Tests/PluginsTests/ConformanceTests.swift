@@ -108,6 +108,22 @@ import Testing
     }
   }
 
+  /// Their size is 0, and they have lines.
+  @Test func fileReadTakesFilesOfTheKernel() throws {
+    var source = try FileRead(given(["path": "/proc/self/limits"]), context)
+    let out = CollectingEmitter()
+    var positions: [Position] = []
+    while case .emitted(let position) = try source.next(out) { positions.append(position) }
+    let lines = out.take()
+    guard case .end = try source.next(out), lines.count > 10 else { throw Failed() }
+    var second = try FileRead(given(["path": "/proc/self/limits"]), context)
+    try second.resume(at: positions[4])
+    _ = try second.next(out)
+    #expect(out.take() == [lines[5]])
+    try source.close()
+    try second.close()
+  }
+
   @Test func fileReadNamesAFileWhoseNameIsNoText() throws {
     try write("good.txt", "one\n")
     let made = (Array((folder.path + "/bad").utf8) + [0xff] + Array(".txt".utf8)).map(CChar.init(bitPattern:)) + [0]
