@@ -122,6 +122,26 @@ import Testing
     for (_, requests) in Dictionary(grouping: receiver.requests, by: \.body) { #expect(Set(requests.map(\.key)).count == 1) }
   }
 
+  /// What stands in the receiver's place for a moment may answer anything.
+  @Test(arguments: ["\u{0}\u{ff} garbage", "garbage\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " + String(repeating: "x", count: 3_000_000) + "\r\n\r\n"])
+  func anAnswerThatIsNoneIsTriedAgain(answer: String) throws {
+    let receiver = try Receiver { _, number in number <= 3 ? .raw(answer) : .status(200) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 20), "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers(receiver.requests).count == 20)
+  }
+
+  @Test(arguments: [("\u{0}\u{ff} garbage", "the answer is not HTTP"), ("HTTP/1.1 200 OK\r\nX: " + String(repeating: "x", count: 3_000_000), "a header of the answer is too long")])
+  func aReceiverThatNeverAnswersProperlyEndsTheRunWith69(answer: String, words: String) throws {
+    let receiver = try Receiver { _, _ in .raw(answer) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 3, settings: ", give_up: 600ms"), "--progress", "off"])
+    #expect(result.status == 69 && result.errors.contains("was unavailable for 600ms: \(words)"), "\(result.errors)")
+  }
+
   @Test func aReceiverThatIsNeverThereEndsTheRunWith69() throws {
     let port = try Receiver.freePort()
     let folder = try TemporaryFolder()
