@@ -1,5 +1,4 @@
 import ArgumentParser
-import Platform
 import Plans
 import Specs
 import Supervision
@@ -32,19 +31,20 @@ struct RunCommand: ParsableCommand {
     }
     Output.say(check.text)
     guard let plan = check.plan else { throw check.code.end }
+    var reportFile: ReportFile?
     if let report {
-      do throws(SystemError) { try Files.probe(report) } catch {
-        Output.say("ringway: the report cannot be written: \(error)\n")
-        throw Specs.ExitCode.cannotCreate.end
+      do throws(ReportFile.Refusal) { reportFile = try ReportFile(report, for: plan) } catch {
+        Output.say("ringway: \(error.text)\n")
+        throw error.code.end
       }
     }
     let screen = Screen(plan, progress, common)
     let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart), observer: screen)
     screen.finish(result)
-    if let report {
-      do throws(SystemError) { try Files.replace(report, with: result.json.pretty + "\n") } catch {
-        Output.say("ringway: the report cannot be written: \(error)\n")
-        if result.code == .success { throw Specs.ExitCode.cannotCreate.end }
+    if let reportFile {
+      do throws(ReportFile.Refusal) { try reportFile.write(result) } catch {
+        Output.say("ringway: \(error.text)\n")
+        if result.code == .success { throw error.code.end }
       }
     }
     if result.code != .success { throw result.code.end }

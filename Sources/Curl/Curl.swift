@@ -194,9 +194,18 @@ private final class Transfer {
     var result = PostResponse.Result.status(status)
     // A response that was cut off for its length has told its status all the same.
     if code != CURLE_OK, !(code == CURLE_WRITE_ERROR && received > PostQueue.longestResponse) {
-      let words = errorText[0] != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
-      let permanent = [CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL].contains(code)
-      result = .failed(words, isPermanent: permanent)
+      // Once a request has gone out, these two speak of what came back, and another try may bring something else: what does not begin
+      // as HTTP does passes for HTTP/0.9, a protocol that is not taken, and a header beyond libcurl's limit for "Out of memory".
+      var sent = 0
+      curl_get_long(raw, CURLINFO_REQUEST_SIZE, &sent)
+      switch code {
+      case CURLE_UNSUPPORTED_PROTOCOL where sent > 0: result = .failed("the answer is not HTTP", isPermanent: false)
+      case CURLE_OUT_OF_MEMORY where sent > 0: result = .failed("a header of the answer is too long, or memory has run out", isPermanent: false)
+      default:
+        let words = errorText[0] != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
+        let permanent = [CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL].contains(code)
+        result = .failed(words, isPermanent: permanent)
+      }
     }
     let text = String(decoding: excerpt, as: UTF8.self).unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : Character($0) }
     return PostResponse(token: token, result: result, retryAfter: wait > 0 ? .seconds(Int64(wait)) : nil, excerpt: String(text))

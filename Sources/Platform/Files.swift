@@ -77,6 +77,23 @@ package enum Files {
     return Status(info)
   }
 
+  /// Whether two paths name one file, by whatever names, and whether it is there yet or not.
+  package static func areSame(_ one: String, _ other: String) -> Bool {
+    switch (status(one), status(other)) {
+    case (let a?, let b?): a.device == b.device && a.inode == b.inode
+    case (nil, nil): resolvedName(one) == resolvedName(other)
+    default: false
+    }
+  }
+
+  /// The path of a file that is not there, with its folder resolved.
+  private static func resolvedName(_ path: String) -> String {
+    let slash = path.lastIndex(of: "/")
+    let folder = slash.map { String(path[...$0]) } ?? "."
+    let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
+    return (canonical(folder) ?? folder) + "/" + name
+  }
+
   package static func truncate(_ descriptor: Int32, to length: Int) throws(SystemError) {
     if ftruncate(descriptor, length) != 0 { throw SystemError("ftruncate", "descriptor \(descriptor)") }
   }
@@ -85,13 +102,35 @@ package enum Files {
     if lseek(descriptor, offset, SEEK_SET) < 0 { throw SystemError("lseek", "descriptor \(descriptor)") }
   }
 
-  /// The names that a glob(7) pattern matches, sorted bytewise; a name without wildcards matches itself when it exists.
+  /// The names that a glob(7) pattern matches, sorted bytewise; a name without wildcards matches itself when it exists. One that is
+  /// no UTF-8 stands among them as it is shown, which is the name of no file: `illegibleNames` tells which.
   package static func glob(_ pattern: String) -> [String] {
+    globbed(pattern).map(shown).sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+  }
+
+  /// Those names among what a pattern matches that are no UTF-8 and so cannot be held as text, their odd bytes written as `\xff`.
+  package static func illegibleNames(_ pattern: String) -> [String] {
+    globbed(pattern).filter { String(validating: $0, as: UTF8.self) == nil }.map(shown)
+  }
+
+  private static func globbed(_ pattern: String) -> [[UInt8]] {
     var found = glob_t()
     defer { globfree(&found) }
     guard Glibc.glob(pattern, GLOB_NOSORT, nil, &found) == 0 else { return [] }
-    let names = (0..<Int(clamping: found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
-    return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+    return (0..<Int(clamping: found.gl_pathc)).compactMap { index in
+      found.gl_pathv[index].map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+    }
+  }
+
+  private static func shown(_ name: [UInt8]) -> String {
+    if let text = String(validating: name, as: UTF8.self) { return text }
+    return name.reduce(into: "") { text, byte in
+      if byte < 0x80 {
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        text += "\\x" + String(byte, radix: 16)
+      }
+    }
   }
 
   /// The path without links, `.` and `..` (realpath(3)); nil when something of it does not exist.

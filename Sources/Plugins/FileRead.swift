@@ -9,7 +9,7 @@ struct FileRead: Source {
     "path", "A file, or a pattern such as data/*.txt; the files are read in the order of their names.", example: "words.txt")
   private static let format = Setting<Format>.choice(
     "format", "lines: each line is a message; jsonl: the same, but blank lines are passed over; whole: each file is a message.", default: .lines)
-  private static let longest = Setting.size("longest", "A longer line, or a larger file with `format: whole`, fails.", in: 1...(1 << 30), default: "1MiB")
+  private static let longest = Setting.size("longest", "A longer line, its line end not counted, or a larger file with `format: whole`, fails.", in: 1...(1 << 30), default: "1MiB")
 
   static let spec = PluginSpec(
     "file.read", .source, "Reads files, line by line or whole.",
@@ -37,7 +37,7 @@ struct FileRead: Source {
   private var index = 0
   private var offset = 0
   private var identity: UInt64 = 0
-  private var open: (descriptor: Int32, reader: LineReader, isRegular: Bool)?
+  private var open: (descriptor: Int32, reader: LineReader, isRegular: Bool, hasSize: Bool)?
 
   init(_ given: Given, _ context: Context) throws {
     let pattern = given.resolve(given[Self.path])
@@ -46,6 +46,9 @@ struct FileRead: Source {
     format = given[Self.format]
     longest = given[Self.longest]
     if files.isEmpty { throw WorkerFailure(.io, "there is no file \(given[Self.path])") }
+    if let name = found.first(where: { Files.status($0) == nil }), Files.illegibleNames(pattern).contains(name) {
+      throw WorkerFailure(.io, "the name of \(name) is no UTF-8, and cannot be opened: rename it, or let the pattern \(given[Self.path]) pass it over")
+    }
   }
 
   /// file, byte offset in it, and which file it was: device and inode in one word.
@@ -58,9 +61,16 @@ struct FileRead: Source {
     if offset == 0 || index >= files.count { return }
     let status = try openFile()
     if Self.identity(status) != position.words.2 { throw WorkerFailure(.io, "\(files[index]) is another file than the one that was read before") }
-    if status.size < offset { throw WorkerFailure(.io, "\(files[index]) has \(status.size) bytes, but \(offset) were read before: it has become shorter") }
     guard let descriptor = open?.descriptor else { return }
-    do throws(SystemError) { try Files.seek(descriptor, to: offset) } catch { throw WorkerFailure(error, files[index]) }
+    var isThere = status.size >= offset
+    do throws(SystemError) {
+      // What has no size of its own, as in /proc, is asked for the last byte that was read.
+      if status.size == 0 { isThere = try Self.hasByte(at: offset - 1, descriptor) }
+      try Files.seek(descriptor, to: offset)
+    } catch {
+      throw WorkerFailure(reading: error, files[index])
+    }
+    if !isThere { throw WorkerFailure(.io, "\(files[index]) has \(status.size) bytes, but \(offset) were read before: it has become shorter") }
   }
 
   mutating func next(_ out: any Emitter) throws -> SourceStep {
@@ -74,11 +84,11 @@ struct FileRead: Source {
         if format == .jsonl, line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
         try out.emit(line, as: format == .jsonl ? .json : .text)
         return .emitted(position)
-      case .tooLong(let consumed):
+      case .tooLong(let bytes, let consumed):
         let line = offset
         offset += consumed
         throw MessageFailure(
-          "the line at byte \(line) of \(files[index]) has \(consumed) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
+          "the line at byte \(line) of \(files[index]) has \(bytes) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
       case .later: return .wait(readable: open?.descriptor, until: nil)
       case .end:
         try checkLength()
@@ -99,7 +109,7 @@ struct FileRead: Source {
       open = file
       return step
     } catch {
-      throw WorkerFailure(error, files[index])
+      throw WorkerFailure(reading: error, files[index])
     }
   }
 
@@ -110,7 +120,7 @@ struct FileRead: Source {
     do throws(SystemError) { bytes = try Files.readAll(path, limit: longest) } catch {
       // EFBIG
       if error.errno == 27 { throw MessageFailure("\(path) is larger than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true) }
-      throw WorkerFailure(.io, "read \(path): \(error.reason)")
+      throw WorkerFailure(reading: error, path)
     }
     try out.emit(bytes)
     return .emitted(Position(UInt64(index)))
@@ -124,19 +134,31 @@ struct FileRead: Source {
         Descriptors.close(descriptor)
         throw error
       }
-      open = (descriptor, LineReader(longest: longest), status.kind == .file)
+      open = (descriptor, LineReader(longest: longest), status.kind == .file, status.kind == .file && status.size > 0)
       identity = Self.identity(status)
       return status
     } catch {
-      throw WorkerFailure(.io, "open \(files[index]): \(error.reason)")
+      throw WorkerFailure(reading: SystemError("open", "", errno: error.errno), files[index])
     }
+  }
+
+  private static func hasByte(at offset: Int, _ descriptor: Int32) throws(SystemError) -> Bool {
+    try Files.seek(descriptor, to: offset)
+    var count: Int? = 0
+    var failure: SystemError?
+    withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
+      do throws(SystemError) { count = try Descriptors.read(descriptor, into: byte) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return count == 1
   }
 
   private static func identity(_ status: Files.Status) -> UInt64 { status.inode &* 0x9e37_79b9_7f4a_7c15 ^ status.device }
 
-  /// A regular file that ends before where we are has been cut while it was read.
+  /// A regular file that ends before where we are has been cut while it was read. One of size 0 with something in it, as in /proc, has
+  /// a size that says nothing.
   private func checkLength() throws {
-    guard let descriptor = open?.descriptor, let status = try? Files.status(of: descriptor), status.kind == .file else { return }
+    guard let open, open.hasSize, let status = try? Files.status(of: open.descriptor) else { return }
     if status.size < offset { throw WorkerFailure(.io, "\(files[index]) became shorter while it was read") }
   }
 

@@ -14,8 +14,10 @@ struct FileWrite: Sink {
     "file.write", .sink, "Writes each message as a line of a file.",
     details: """
       Every message stands in the file exactly once, also when the worker is killed at any moment. A message that holds a newline fails. New files can be read \
-      and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once. A full disk ends the run with 74; \
-      no message is lost by it.
+      and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once; \
+      a named pipe is waited for until somebody reads it, and the sources begin then. A full disk ends the run with 74; \
+      no message is lost by it, and the file keeps whole lines alone. \
+      When `append` finds a last line without a newline, it ends it first.
       """,
     processes: .one, settings: [path.declaration, mode.declaration],
     example: """
@@ -32,6 +34,7 @@ struct FileWrite: Sink {
     resources: { [.writesFile(path: $0[path], setting: "path")] })
 
   private let shown: String
+  private let path: String
   private let mode: Mode
   private let descriptor: Int32
   private let isRegular: Bool
@@ -40,9 +43,10 @@ struct FileWrite: Sink {
 
   init(_ given: Given, _ context: Context) throws {
     shown = given[Self.path]
+    path = given.resolve(shown)
     mode = given[Self.mode]
     do throws(SystemError) {
-      descriptor = try Files.openForWriting(given.resolve(shown))
+      descriptor = try Files.openForWriting(path)
       let status = try Files.status(of: descriptor)
       isRegular = status.kind == .file
       length = status.size
@@ -64,6 +68,32 @@ struct FileWrite: Sink {
       throw WorkerFailure(error, shown)
     }
     length = target
+    if committed == nil { try endLastLine() }
+  }
+
+  /// What another program, or a machine that lost its power, left without a newline must not become one line with the first message.
+  private mutating func endLastLine() throws {
+    // A file that may be written and not read is taken at its word.
+    guard length > 0, let reader = try? Files.openForReading(path) else { return }
+    defer { Descriptors.close(reader) }
+    var last = [UInt8(ascii: "\n")]
+    do throws(SystemError) {
+      try Files.seek(reader, to: length - 1)
+      var failure: SystemError?
+      last.withUnsafeMutableBytes { bytes in
+        do throws(SystemError) { _ = try Descriptors.read(reader, into: bytes) } catch { failure = error }
+      }
+      if let failure { throw failure }
+      if last == [UInt8(ascii: "\n")] { return }
+      try Descriptors.writeAll(descriptor, "\n")
+    } catch {
+      throw failed(error)
+    }
+    length += 1
+  }
+
+  private func failed(_ error: SystemError) -> WorkerFailure {
+    WorkerFailure(error, shown, error.errno == 28 ? "free space on the disk and run again" : "")
   }
 
   mutating func write(_ message: Message) throws { try buffer.append(message) }
@@ -71,7 +101,12 @@ struct FileWrite: Sink {
   mutating func flush() throws -> UInt64? {
     let more = buffer.count
     do throws(SystemError) { try buffer.write(to: descriptor) } catch {
-      throw WorkerFailure(error, shown, error.errno == 28 ? "free space on the disk and run again" : "")
+      // What was written of the lines that did not fit. When this fails too, the worker that resumes cuts it off.
+      if isRegular {
+        try? Files.truncate(descriptor, to: length)
+        try? Files.seek(descriptor, to: length)
+      }
+      throw failed(error)
     }
     guard isRegular else { return nil }
     length += more

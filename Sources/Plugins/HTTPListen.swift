@@ -28,7 +28,7 @@ struct HTTPListen: Source {
     details: """
       A client is answered 200 after its message has been handed over, so nothing that was acknowledged is lost. While the queue is full, clients wait, and then \
       are answered 503 with Retry-After. A request that repeats the Idempotency-Key of an earlier one (of the last 65,536) is answered without making a second \
-      message; after a restart of the worker the keys are forgotten. Other methods are answered 405, other paths 404.
+      message; after a restart of the worker the keys are forgotten. An empty key is none. Other methods are answered 405, other paths 404.
       """,
     processes: .one,
     settings: [

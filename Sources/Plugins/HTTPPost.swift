@@ -15,7 +15,7 @@ struct HTTPPost: DeliverySink {
   static let spec = PluginSpec(
     "http.post", .sink, "Posts each message to a URL, many at once.",
     details: """
-      An answer of 2xx settles the message. 408, 425, 429, 5xx (but not 501 and 505) and broken connections are tried again, after a pause that doubles from a \
+      An answer of 2xx settles the message. 408, 425, 429, 5xx (but not 501 and 505), broken connections and answers that are no HTTP are tried again, after a pause that doubles from a \
       quarter of a second to half a minute and is shortened at random; a Retry-After is obeyed. Any other answer is the message's failure: redirects are not \
       followed. Every message is delivered at least once and carries an Idempotency-Key that stays the same over all tries, so that a receiver can take it once. \
       Certificates are always verified; proxies and .netrc are ignored.

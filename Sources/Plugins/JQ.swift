@@ -16,7 +16,7 @@ struct JQ: Transform {
     "jq", .transform, "Runs a jq filter over each message.",
     details: """
       A message is one JSON text, unless `input: text` says that it is plain text; one that is not fails. Each result of the filter becomes a message of compact JSON text: several results become several messages, \
-      and `empty` becomes none. An error in the filter is the message's failure. Numbers are doubles, as in jq 1.6: whole numbers beyond 2^53 lose digits. \
+      and `empty` becomes none. An error in the filter is the message's failure; `error(null)` alone counts as `empty`, as in jq 1.6. Numbers are doubles, as in jq 1.6: whole numbers beyond 2^53 lose digits. \
       The filter sees the worker's environment as `env`; modules cannot be imported. `timeout:` of the stage ends a filter that never ends.
       """,
     settings: [filter.declaration, raw.declaration, input.declaration],
@@ -68,6 +68,7 @@ struct JQ: Transform {
     while true {
       let result = jq_next(program.state)
       if jv_get_kind(result) == JV_KIND_INVALID {
+        // `error(null)` comes out as `empty` does: libjq 1.6 keeps no more of an error than its value, and null stands for none.
         guard jv_invalid_has_msg(jv_copy(result)) != 0 else {
           jv_free(result)
           break

@@ -38,4 +38,10 @@ extension WorkerFailure {
       }
     self.init(code, "\(error.call) \(subject): \(error.reason)" + (remedy.isEmpty ? "" : " (\(remedy))"))
   }
+
+  /// The same for a file that is read: one that is not there has not failed to be made.
+  init(reading error: SystemError, _ subject: String) {
+    let other = WorkerFailure(error, subject)
+    self = other.code == .cannotCreate ? WorkerFailure(.io, other.description) : other
+  }
 }

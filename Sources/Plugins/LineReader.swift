@@ -5,13 +5,14 @@ struct LineReader {
   enum Step {
     /// A line without its line end (LF or CR LF), and how many bytes it took with it.
     case line(UnsafeRawBufferPointer, consumed: Int)
-    /// A line of more than the longest; its bytes are passed over.
-    case tooLong(consumed: Int)
+    /// A line of more than the longest; its bytes are passed over. How many it has without its line end, and with it.
+    case tooLong(bytes: Int, consumed: Int)
     /// A non-blocking descriptor has nothing now.
     case later
     case end
   }
 
+  /// Of a line without its line end.
   private let longest: Int
   private var buffer: UnsafeMutableRawBufferPointer
   private var start = 0
@@ -44,7 +45,8 @@ struct LineReader {
         if start == end, skipped == 0 { return .end }
         return take(upTo: end, lineEnd: 0)
       }
-      if end - start > longest {
+      // The byte beyond may be the CR of a line that is just as long as it may be.
+      if end - start > longest + 1 {
         skipped += end - start
         start = end
       }
@@ -61,11 +63,11 @@ struct LineReader {
     let consumed = stop + lineEnd - start + skipped
     start = stop + lineEnd
     scanned = start
-    if skipped > 0 || line.count > longest + 1 {
-      skipped = 0
-      return .tooLong(consumed: consumed)
-    }
     let body = line.last == UInt8(ascii: "\r") ? UnsafeRawBufferPointer(rebasing: line.dropLast()) : line
+    if skipped > 0 || body.count > longest {
+      defer { skipped = 0 }
+      return .tooLong(bytes: skipped + body.count, consumed: consumed)
+    }
     return .line(body, consumed: consumed)
   }
 

@@ -112,7 +112,8 @@ private final class ListenHandler: ChannelInboundHandler {
     if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > settings.maxBody {
       return refuse(.payloadTooLarge, "the body is larger than \(settings.maxBody) bytes\n", context)
     }
-    let key = head.headers.first(name: "idempotency-key")
+    // An empty one names nothing: all who send it would be taken for one client that repeats itself.
+    let key = head.headers.first(name: "idempotency-key").flatMap { $0.isEmpty ? nil : $0 }
     if let key, key.utf8.count > 256 { return refuse(.badRequest, "the Idempotency-Key has more than 256 bytes\n", context) }
     state = .receiving(key: key, keepAlive: head.isKeepAlive)
     if head.headers.first(name: "expect")?.lowercased() == "100-continue" {

@@ -3,7 +3,7 @@ import PluginKit
 
 /// Reads the standard input of `ringway run`, a line a message.
 struct StandardInput: Source {
-  private static let longest = Setting.size("longest", "A longer line fails.", in: 1...(1 << 30), default: "1MiB")
+  private static let longest = Setting.size("longest", "A longer line fails; its line end does not count.", in: 1...(1 << 30), default: "1MiB")
 
   static let spec = PluginSpec(
     "stdin", .source, "Reads standard input, a line a message.",
@@ -49,8 +49,8 @@ struct StandardInput: Source {
       lines += 1
       try out.emit(line, as: .text)
       return .emitted(Position(lines))
-    case .tooLong(let consumed):
-      throw MessageFailure("a line of standard input has \(consumed) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
+    case .tooLong(let bytes, _):
+      throw MessageFailure("a line of standard input has \(bytes) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
     case .later: return .wait(readable: 0, until: nil)
     case .end: return .end
     }

@@ -6,6 +6,8 @@ import Specs
 /// Runs a plan to its end, on the calling thread, which must be the main one.
 package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any RunObserver) -> RunReport {
   let began = ContinuousClock.now
+  // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
+  CurrentProcess.ignoreWriteSignals()
   do throws(StageMemory.Failure) {
     let memory = try StageMemory(plan, ringStart: options.ringStart)
     defer { memory.release() }

@@ -38,7 +38,9 @@ final class StageMemory {
         parts.append(Parts(ring: ring, cells: cells))
       }
     } catch {
-      throw Failure(code: .system, text: "the queues cannot be made: \(error)")
+      // EFBIG
+      let remedy = error.errno == 27 ? " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)" : ""
+      throw Failure(code: .system, text: "the queues cannot be made: \(error)\(remedy)")
     }
     for i in plan.stages.indices {
       for reader in plan.readers(of: i) {

@@ -241,6 +241,10 @@ struct Supervisor {
     for reader in readers[stage] where !stages[reader].isInputClosed && writers[reader].allSatisfy({ stages[$0].hasEnded }) {
       stages[reader].isInputClosed = true
       actions.append(.closeInput(stage: reader))
+      // Drained before anything was made: a worker that is still opening its plugin, a pipe without a reader say, has nothing to wait for.
+      if isDraining, !haveSourcesStarted {
+        actions += stages[reader].workers.filter { workers[$0].state == .starting }.map { .kill(worker: $0) }
+      }
     }
     return actions + finishIfGone()
   }
@@ -293,7 +297,8 @@ struct Supervisor {
       self.code = code
       cause = text
     }
-    if isStopping { return [] }
+    // What stops a second time may have been the last to be waited for: a spawn that failed as well.
+    if isStopping { return finishIfGone() }
     isStopping = true
     var actions: [Action] = []
     for worker in workers.indices {

@@ -92,6 +92,20 @@ import Testing
     #expect(report.stage("numbers", "out") == folder.lines("out.txt").count, "what the source made has all arrived")
   }
 
+  /// A pipe without a reader is opened only when there is one; until then there is nothing to finish.
+  @Test func aSinkThatIsStillOpeningDoesNotHoldUpADrain() throws {
+    let folder = try TemporaryFolder()
+    #expect(mkfifo(folder.path("out.txt"), 0o600) == 0)
+    let running = try Running(["run", try endless(folder), "--progress", "off", "--report", folder.path("report.json")])
+    #expect(eventually { running.workers.count == 6 && running.workers.allSatisfy { Running.isAsleep($0.pid) } }, "\(running.errors)")
+    kill(running.pid, SIGTERM)
+    // Far less than the half minute that a drain may take.
+    let result = try running.finish(within: 10)
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try Report(folder.path("report.json"))
+    #expect(report.outcome == "drained" && report.balances && report.stage("numbers", "out") == 0)
+  }
+
   @Test func aSecondSignalStopsAtOnce() throws {
     let folder = try TemporaryFolder()
     let running = try startComputing(try endless(folder, extra: "with: {rounds: 500000000}"))
@@ -220,6 +234,29 @@ import Testing
     let result = try running.finish()
     #expect(result.status == 100)
     #expect(result.errors.contains("stage \"work\" died more than 3 times within 10s without making progress; the last time: signal 9"))
+  }
+
+  /// Not even the first one: nobody is there then whose end could be waited for.
+  @Test(arguments: [1, 3]) func aRunWithoutProcessesToBeHadEndsWith71(limit: Int) throws {
+    guard getuid() == 0 else { return print("skipped: only root can become somebody without other processes") }
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 10}}
+        work: {plugin: hash, inputs: [numbers], processes: 2}
+        end: {plugin: discard, inputs: [work]}
+      """)
+    chmod(folder.url.path, 0o755)
+    chmod(file, 0o644)
+    // A user with no other processes, for the kernel counts them all (getrlimit(2), RLIMIT_NPROC), who may not read the folder that
+    // the program was built in: it is handed on as a descriptor.
+    let script = "ulimit -u \(limit); exec /proc/self/fd/3 run '\(file)' --progress off"
+    let running = try Running(
+      ["-c", "exec 3< '\(Ringway.binary.path)'; exec setpriv --reuid 54399 --regid 54399 --clear-groups bash -c \"\(script)\""],
+      executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish(within: 20)
+    #expect(result.status == 71 && result.errors.contains("cannot be started"), "\(result.status) \(result.errors)")
   }
 
   @Test func aStandardInputThatDiesEndsTheRunWith75() throws {
@@ -422,15 +459,27 @@ import Testing
     #expect(result.errors.contains("disk/out.txt: No space left on device"))
     let report = try Report(folder.path("report.json"))
     #expect(report.balances)
-    // What was committed stands in the file, whole, and in order.
+    // What was committed stands in the file, whole and in order, and nothing of the line that did not fit, to which a later run would append.
+    let text = try String(contentsOfFile: folder.path("out.txt"), encoding: .utf8)
+    #expect(text.hasSuffix("}\n"), "it ends with \(text.suffix(60))")
     let lines = folder.lines("out.txt")
-    #expect(lines.count >= report.stage("results", "out") && report.stage("results", "out") > 0)
-    for (i, line) in lines.prefix(max(0, report.stage("results", "out"))).enumerated() { #expect(line.hasPrefix("{\"n\":\(i),")) }
+    #expect(lines.count == report.stage("results", "out") && lines.count > 0)
+    for (i, line) in lines.enumerated() { #expect(line.hasPrefix("{\"n\":\(i),")) }
 
     let full = try folder.write("full.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: /dev/full}\n")
     let device = try Ringway.run(["run", full, "--progress", "off"])
     #expect(device.status == 74)
     #expect(device.errors.contains("No space left on device"))
+  }
+
+  /// The kernel ends a process that goes past this limit, by SIGXFSZ, unless it wants to hear of it (setrlimit(2)).
+  @Test func filesThatMayNotGrowAreAnErrorOfTheRunner() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: discard\n    inputs: [n]\n")
+    let running = try Running(["-c", "ulimit -f 100; exec '\(Ringway.binary.path)' run '\(file)' --progress off"], executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish()
+    #expect(result.status == 71, "\(result.status) \(result.errors)")
+    #expect(result.errors.contains("the queues cannot be made: ") && result.errors.contains("File too large") && result.errors.contains("ulimit -f"), "\(result.errors)")
   }
 
   @Test func anOutputThatNobodyReadsEndsTheRun() throws {
@@ -459,6 +508,22 @@ import Testing
     #expect(result.status == 74)
     #expect(result.errors.contains("b.txt: No such file or directory"))
     #expect(folder.lines("out.log") == ["first"])
+  }
+
+  /// Reading says the same as writing does.
+  @Test(arguments: ["lines", "whole"]) func aFileThatMayNotBeReadEndsTheRunWith77(format: String) throws {
+    let folder = try TemporaryFolder()
+    let secret = try folder.write("secret.txt", "hello\n")
+    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n: {plugin: file.read, with: {path: secret.txt, format: \(format)}}\n  o: {plugin: discard, inputs: [n]}\n")
+    chmod(folder.url.path, 0o755)
+    chmod(file, 0o644)
+    chmod(secret, 0o000)
+    // Root may read everything.
+    let become = getuid() == 0 ? "setpriv --reuid 54398 --regid 54398 --clear-groups " : ""
+    let running = try Running(
+      ["-c", "exec 3< '\(Ringway.binary.path)'; exec \(become)/proc/self/fd/3 run '\(file)' --progress off"], executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish(within: 20)
+    #expect(result.status == 77 && result.errors.contains("secret.txt: Permission denied"), "\(result.status) \(result.errors)")
   }
 
   @Test func standardInputIsReadLineByLine() throws {

@@ -122,6 +122,26 @@ import Testing
     for (_, requests) in Dictionary(grouping: receiver.requests, by: \.body) { #expect(Set(requests.map(\.key)).count == 1) }
   }
 
+  /// What stands in the receiver's place for a moment may answer anything.
+  @Test(arguments: ["\u{0}\u{ff} garbage", "garbage\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " + String(repeating: "x", count: 3_000_000) + "\r\n\r\n"])
+  func anAnswerThatIsNoneIsTriedAgain(answer: String) throws {
+    let receiver = try Receiver { _, number in number <= 3 ? .raw(answer) : .status(200) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 20), "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers(receiver.requests).count == 20)
+  }
+
+  @Test(arguments: [("\u{0}\u{ff} garbage", "the answer is not HTTP"), ("HTTP/1.1 200 OK\r\nX: " + String(repeating: "x", count: 3_000_000), "a header of the answer is too long")])
+  func aReceiverThatNeverAnswersProperlyEndsTheRunWith69(answer: String, words: String) throws {
+    let receiver = try Receiver { _, _ in .raw(answer) }
+    defer { receiver.close() }
+    let folder = try TemporaryFolder()
+    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 3, settings: ", give_up: 600ms"), "--progress", "off"])
+    #expect(result.status == 69 && result.errors.contains("was unavailable for 600ms: \(words)"), "\(result.errors)")
+  }
+
   @Test func aReceiverThatIsNeverThereEndsTheRunWith69() throws {
     let port = try Receiver.freePort()
     let folder = try TemporaryFolder()
@@ -269,6 +289,24 @@ import Testing
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out.txt") == ["one", "two"])
+  }
+
+  @Test func anEmptyKeyIsNone() throws {
+    let folder = try TemporaryFolder()
+    let port = try Receiver.freePort()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        receive: {plugin: http.listen, with: {address: "127.0.0.1:\(port)", limit: 2, linger: 0s}}
+        results: {plugin: file.write, inputs: [receive], with: {path: out.txt}}
+      """)
+    let running = try Running(["run", file, "--progress", "off"])
+    #expect(eventually { running.workers.count == 2 })
+    let post = "curl -s -m 10 --retry 10 --retry-connrefused -o /dev/null -w '%{http_code}\\n' -H 'Idempotency-Key;' http://127.0.0.1:\(port)/"
+    let curl = try Running(["-c", "\(post) -d one; \(post) -d two"], executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(try curl.finish(within: 60).output == "200\n200\n")
+    let result = try running.finish(within: 20)
+    #expect(result.status == 0 && folder.lines("out.txt") == ["one", "two"], "\(result.errors)")
   }
 
   @Test func anAddressThatIsTakenIsNamed() throws {

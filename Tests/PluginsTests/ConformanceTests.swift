@@ -91,6 +91,47 @@ import Testing
     #expect(throws: WorkerFailure.self) { try replaced.resume(at: position) }
   }
 
+  /// The line end does not count, whatever it is, and wherever the reader's buffer ends.
+  @Test(arguments: ["\n", "\r\n", ""], [10, 262_143, 262_144, 262_145]) func theLongestLineIsExact(lineEnd: String, longest: Int) throws {
+    for more in [-1, 0, 1, 2] {
+      try write("line.txt", String(repeating: "x", count: longest + more) + lineEnd)
+      var source = try FileRead(given(["path": "line.txt", "longest": .string("\(longest)B")]), context)
+      let out = CollectingEmitter()
+      if more <= 0 {
+        _ = try source.next(out)
+        #expect(out.take().map(\.count) == [longest + more])
+      } else {
+        let failure = #expect(throws: MessageFailure.self) { try source.next(out) }
+        #expect(failure?.description.contains("has \(longest + more) bytes") ?? false, "\(failure?.description ?? "")")
+      }
+      try source.close()
+    }
+  }
+
+  /// Their size is 0, and they have lines.
+  @Test func fileReadTakesFilesOfTheKernel() throws {
+    var source = try FileRead(given(["path": "/proc/self/limits"]), context)
+    let out = CollectingEmitter()
+    var positions: [Position] = []
+    while case .emitted(let position) = try source.next(out) { positions.append(position) }
+    let lines = out.take()
+    guard case .end = try source.next(out), lines.count > 10 else { throw Failed() }
+    var second = try FileRead(given(["path": "/proc/self/limits"]), context)
+    try second.resume(at: positions[4])
+    _ = try second.next(out)
+    #expect(out.take() == [lines[5]])
+    try source.close()
+    try second.close()
+  }
+
+  @Test func fileReadNamesAFileWhoseNameIsNoText() throws {
+    try write("good.txt", "one\n")
+    let made = (Array((folder.path + "/bad").utf8) + [0xff] + Array(".txt".utf8)).map(CChar.init(bitPattern:)) + [0]
+    close(open(made, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600))
+    let failure = #expect(throws: WorkerFailure.self) { try FileRead(given(["path": "*.txt"]), context) }
+    #expect(failure?.description.contains("bad\\xff.txt is no UTF-8") ?? false, "\(failure?.description ?? "")")
+  }
+
   @Test func aLineThatIsTooLongFailsAndTheNextOneIsRead() throws {
     try write("long.txt", "short\n" + String(repeating: "y", count: 2_000_000) + "\nafter\n")
     var source = try FileRead(given(["path": "long.txt", "longest": "1KiB"]), context)
@@ -121,6 +162,7 @@ import Testing
   @Test(arguments: [
     (".a", "{\"a\":1}", ["1"]), (".[]", "[1,\"b\",null]", ["1", "\"b\"", "null"]), ("empty", "1", []), ("{b: .a}", "{\"a\":\"é€\"}", ["{\"b\":\"é€\"}"]),
     ("select(. > 2)", "1", []), ("., .", " 5 ", ["5", "5"]), ("nan", "1", ["null"]),
+    ("1, error(null), 2", "1", ["1", "2"]),
   ]) func jqFilters(filter: String, input: String, outputs: [String]) throws {
     var jq = try JQ(given(["filter": .string(filter)]), context)
     #expect(try call(&jq, input) == outputs)
@@ -215,6 +257,17 @@ import Testing
       })
     #expect(problems == [])
     if mode == "append" { #expect(try String(contentsOf: file, encoding: .utf8).hasPrefix("before\n")) }
+  }
+
+  @Test(arguments: [("torn", "torn\nnext\n"), ("whole\n", "whole\nnext\n"), ("", "next\n")]) func fileWriteAppendsLinesToLines(before: String, after: String) throws {
+    try write("out.txt", before)
+    var sink = try FileWrite(given(["path": "out.txt", "mode": "append"]), context)
+    try sink.resume(atLength: nil)
+    #expect(try sink.flush().map(Int.init) == after.utf8.count - 5, "the length to go back to lies behind the newline")
+    try Array("next".utf8).withUnsafeBytes { try sink.write(Message(payload: $0, id: MessageIdentity(high: 0, low: 0))) }
+    _ = try sink.flush()
+    try sink.close()
+    #expect(try String(contentsOf: folder.appendingPathComponent("out.txt"), encoding: .utf8) == after)
   }
 
   @Test func fileWriteMakesFilesForTheirOwnerAlone() throws {

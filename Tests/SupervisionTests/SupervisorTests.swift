@@ -122,6 +122,28 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(supervisor.outcome == .drained && supervisor.code == .success)
   }
 
+  /// A plugin may open what is there only later. Nothing was made, so nothing is lost when it is not waited for.
+  @Test func aDrainBeforeTheStartWaitsForNobodyWhoOpens() {
+    var supervisor = Supervisor(Self.plan())
+    for worker in [0, 1, 2] { _ = supervisor.handle(.ready(worker: worker), at: .now) }
+    #expect(handle(&supervisor, .signal, at: .now).contains(.tell(worker: 0, .stop)))
+    #expect(die(0, &supervisor, .exited(0), Self.facts(ended: true)) == [.closeInput(stage: 1)])
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2), .kill(worker: 3)])
+    #expect(die(3, &supervisor, .killed("signal 9"), Self.facts()) == [.finish])
+    #expect(supervisor.outcome == .drained && supervisor.code == .success)
+  }
+
+  /// One that is started again may find messages of its predecessor.
+  @Test func aDrainWaitsForAWorkerThatStartsAgain() {
+    var supervisor = Self.started()
+    _ = die(3, &supervisor, .killed("signal 9"), Self.facts())
+    _ = supervisor.handle(.signal, at: .now)
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    _ = die(1, &supervisor, .exited(0), Self.facts())
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2)])
+  }
+
   @Test func theFirstCauseWinsAndABrokenInvariantBeatsIt() {
     var supervisor = Self.started()
     _ = supervisor.handle(.failed(worker: 3, code: .io, text: "disk full"), at: .now)
@@ -148,6 +170,25 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(supervisor.code == .stopped)
   }
 
+  /// The actions that were decided before the first failure are performed after it: each spawn may fail, or some of them.
+  @Test(arguments: [[0, 1, 2, 3], [0], [0, 1, 2], [3], [1, 3]]) func aRunWhoseWorkersCannotBeStartedEnds(failing: [Int]) {
+    var supervisor = Supervisor(Self.plan())
+    var actions = supervisor.start
+    var living = Set<Int>()
+    var isFinished = false
+    while !actions.isEmpty {
+      switch actions.removeFirst() {
+      case .spawn(let worker) where failing.contains(worker): actions += supervisor.spawnFailed(worker, "worker \(worker): no")
+      case .spawn(let worker): living.insert(worker)
+      case .kill(let worker) where living.remove(worker) != nil: actions += die(worker, &supervisor, .killed("signal 9"), Self.facts())
+      case .finish: isFinished = true
+      default: break
+      }
+    }
+    #expect(isFinished && living.isEmpty)
+    #expect(supervisor.code == .system && supervisor.cause == "worker \(failing[0]): no", "the first cause is told")
+  }
+
   /// Events in any order: no worker is started while it lives, none is recovered that was not reaped, a ring closes once, and
   /// in the end everything is gone.
   @Test func whateverHappensItEnds() {
@@ -165,15 +206,22 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       var backing = Set<Int>()
       var closed = Set<Int>()
       var isFinished = false
-      func perform(_ actions: [Supervisor.Action]) {
-        for action in actions {
-          switch action {
+      var neverStarted = Set<Int>()
+      func perform(_ first: [Supervisor.Action]) {
+        var actions = first
+        while !actions.isEmpty {
+          switch actions.removeFirst() {
           case .spawn(let worker):
             #expect(!alive.contains(worker) && !reaped.contains(worker))
-            alive.insert(worker)
             backing.remove(worker)
+            if random(60) == 0 {
+              neverStarted.insert(worker)
+              actions += supervisor.spawnFailed(worker, "x")
+            } else {
+              alive.insert(worker)
+            }
           case .recover(let worker): #expect(reaped.contains(worker))
-          case .kill(let worker): #expect(alive.contains(worker))
+          case .kill(let worker): #expect(alive.contains(worker) || neverStarted.contains(worker))
           case .tell(let worker, _): #expect(alive.contains(worker))
           case .closeInput(let stage):
             let isNew = closed.insert(stage).inserted
