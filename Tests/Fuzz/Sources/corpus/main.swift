@@ -72,7 +72,7 @@ try write("validator", "own-words", Array("""
 let settings = YAMLText.compose(Array("{count: 5, size: 4KiB, text: \"a\\n\\u0001\", list: [1, 2.5, null, true], token: \"${x}\"}".utf8)).node ?? Node(.null)
 for plugin in ["numbers", "add", "post", "none"] {
   let order = WorkOrder(
-    stage: "stage", plugin: plugin, worker: 7, process: 3, directory: "/tmp", settings: settings, retries: 2, deaths: 3, then: .drop, cells: 5,
+    stage: "stage", plugin: plugin, kind: .transform, worker: 7, process: 3, directory: "/tmp", settings: settings, retries: 2, deaths: 3, then: .drop, cells: 5,
     input: plugin == "numbers" ? nil : WorkOrder.Attachment(descriptor: 6, lane: 3), outputs: [WorkOrder.Attachment(descriptor: 7, lane: 0)],
     sockets: [9, 10], standardOutput: 11)
   try write("order", "order-" + plugin, order.encoded())
