@@ -54,7 +54,9 @@ struct RootCommand: ParsableCommand {
       78 pipeline invalid, 100 a stage spent its restarts.
       """,
     version: Commands.version,
-    subcommands: [RunCommand.self, ValidateCommand.self, GraphCommand.self, PluginsCommand.self, SchemaCommand.self])
+    subcommands: [
+      RunCommand.self, ValidateCommand.self, GraphCommand.self, InitCommand.self, PluginsCommand.self, SchemaCommand.self,
+    ])
 }
 
 /// What every subcommand takes.

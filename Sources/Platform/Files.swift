@@ -57,6 +57,23 @@ package enum Files {
     if access(folder, W_OK | X_OK) != 0 { throw SystemError("open", path) }
   }
 
+  /// Makes a folder, and those that it lies in; one that is there stays.
+  package static func makeDirectory(_ path: String) throws(SystemError) {
+    var made = path.hasPrefix("/") ? "/" : ""
+    for part in path.split(separator: "/") {
+      made += part + "/"
+      if mkdir(made, 0o777) != 0, errno != EEXIST { throw SystemError("mkdir", made) }
+    }
+    if status(path)?.kind != .directory { throw SystemError("mkdir", path, errno: ENOTDIR) }
+  }
+
+  /// Writes a file that must not be there yet, with the permissions that the user's mask leaves.
+  package static func create(_ path: String, _ text: String) throws(SystemError) {
+    let fd = try open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
+    defer { close(fd) }
+    try Descriptors.writeAll(fd, text)
+  }
+
   /// What stat(2) says of a file.
   package struct Status: Sendable, Equatable {
     package enum Kind: Sendable { case file, directory, other }

@@ -1,0 +1,59 @@
+import Foundation
+import Harness
+import Testing
+
+/// What `ringway init` writes runs as it is.
+@Suite struct InitTests {
+  private func make(_ template: String, _ folder: TemporaryFolder) throws -> String {
+    let made = try Ringway.run(["init", folder.path("new/project"), "--template", template])
+    #expect(made.status == 0 && made.output.contains("new/project/pipeline.yaml\n"), "\(made.errors)")
+    let again = try Ringway.run(["init", folder.path("new/project"), "--template", template])
+    #expect(again.status == 73 && again.errors.contains("nothing is overwritten"), "\(again.errors)")
+    return folder.path("new/project")
+  }
+
+  @Test func python() throws {
+    let folder = try TemporaryFolder()
+    let project = try make("python", folder)
+    let result = try Ringway.run(["run", project + "/pipeline.yaml", "--set", "count=10", "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = folder.lines("new/project/results.jsonl")
+    #expect(lines.sorted() == (0..<10).map { "{\"number\":\($0),\"light\":\($0 * 8)}" }.sorted())
+  }
+
+  @Test func nativeC() throws {
+    let folder = try TemporaryFolder()
+    let project = try make("native-c", folder)
+    let header = try String(contentsOf: Ringway.repository.appendingPathComponent("Sources/CRingwayPlugin/ringway_plugin.h"), encoding: .utf8)
+    #expect(try String(contentsOfFile: project + "/ringway_plugin.h", encoding: .utf8) == header)
+    let build = Process()
+    build.executableURL = URL(fileURLWithPath: "/usr/bin/make")
+    build.arguments = ["-s", "-C", project, "CC=cc -Werror"]
+    try build.run()
+    build.waitUntilExit()
+    #expect(build.terminationStatus == 0)
+    let result = try Ringway.run(["run", project + "/pipeline.yaml", "--progress", "off"])
+    #expect(result.status == 0 && folder.lines("new/project/results.txt").contains("#inClude <stdliB.h>"), "\(result.errors)")
+  }
+
+  @Test func http() throws {
+    let folder = try TemporaryFolder()
+    let project = try make("http", folder)
+    let (inPort, outPort) = (try Receiver.freePort(), try Receiver.freePort())
+    let receiver = try Running(["run", project + "/receiver.yaml", "-q", "--set", "port=\(outPort)", "--set", "limit=5"])
+    let pipeline = try Running(
+      ["run", project + "/pipeline.yaml", "-q", "--set", "port=\(inPort)", "--set", "limit=5", "--set", "url=http://127.0.0.1:\(outPort)/results"])
+    let sender = try folder.write("send.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 5}}
+        send: {plugin: http.post, inputs: [numbers], with: {url: "http://127.0.0.1:\(inPort)/in"}}
+      """)
+    let sent = try Ringway.run(["run", sender, "-q"])
+    #expect(sent.status == 0, "\(sent.errors)")
+    let (ended, received) = (try pipeline.finish(), try receiver.finish())
+    #expect(ended.status == 0 && received.status == 0, "\(ended.errors) \(received.errors)")
+    let lines = received.output.split(separator: "\n")
+    #expect(lines.count == 5 && lines.allSatisfy { $0.hasSuffix("\"seen\":true}") }, "\(received.output)")
+  }
+}
