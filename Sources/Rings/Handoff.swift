@@ -191,6 +191,13 @@ package final class Handoff {
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
   package func markInHand(_ lease: Lease) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
 
+  /// Takes the mark off again: the message waits for its turn, and a death meanwhile is not its own.
+  package func unmark(_ lease: Lease) { input?.pointee.unmark(lease.place) }
+
+  /// Whether a call may not be handed over in parts. Its outputs belong to more inputs than its own then, and the cell names only one:
+  /// what is more than the smallest ring holds is refused.
+  package var keepsCallsWhole = false
+
   /// - Parameter format: what a reader is told of the bytes, 0...15
   @inline(__always)
   package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8 = 0) throws {
@@ -451,6 +458,7 @@ package final class Handoff {
 
   @inline(never)
   private func handOverInParts() throws {
+    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: mostOutputs) }
     try commit()
     let slot = Int(inputPlace.slot)
     let records = outputs[0].records.count
