@@ -83,11 +83,11 @@ int linux_spawn_companion(const char *path, char *const arguments[], const int *
     if (getppid() != parent) _exit(127);
     for (int i = 0; i < count; i++) if (dup2(fds[i], i) < 0) goto fail;
     if (syscall(SYS_close_range, count, ~0U, 0) != 0) goto fail;
-    /* What is ignored stays so across execve(2); a handler does not. */
-    struct sigaction usual;
-    memset(&usual, 0, sizeof usual);
-    usual.sa_handler = SIG_DFL;
-    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &usual, NULL);
+    /* What is ignored stays so across execve(2); a handler does not. The system call itself, since glibc's own refuses the two
+       signals that it keeps for itself, which its posix_spawn(3) leaves ignored. All zeros are SIG_DFL without flags. */
+    long usual[8];
+    memset(usual, 0, sizeof usual);
+    for (int signal = 1; signal < NSIG; signal++) syscall(SYS_rt_sigaction, signal, usual, NULL, NSIG / 8);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
