@@ -57,12 +57,12 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin]) -> Never {
 }
 
 private func run(transform: any Transform.Type, _ worker: Worker) throws {
-  if let batching = transform as? any Batching.Type { return try BatchLoop.run(batching, worker) }
+  if let batching = transform as? any Batching.Type { return try SettlingLoop.run(batching, worker) }
   try TransformLoop.run(transform, worker)
 }
 
 private func run(sink: any Sink.Type, _ worker: Worker) throws {
-  if let batching = sink as? any Batching.Type { return try BatchLoop.run(batching, worker) }
+  if let batching = sink as? any Batching.Type { return try SettlingLoop.run(batching, worker) }
   try SinkLoop.run(sink, worker)
 }
 

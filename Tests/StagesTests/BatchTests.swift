@@ -63,7 +63,7 @@ import Testing
       outputs: [WorkOrder.Attachment(descriptor: Int(output.descriptor), lane: 0)])
     try Scripted.$script.withValue(script) {
       let worker = try Worker(order, spec: Scripted.spec, control: ControlLine(descriptor: control.theirs))
-      try BatchLoop.run(Scripted.self, worker)
+      try SettlingLoop.run(Scripted.self, worker)
     }
     #expect(input.isDrained)
     return try cells.cell(0).record

@@ -6,7 +6,7 @@ import Rings
 ///
 /// A call that fails with several messages unsettled is taken apart: each is tried again alone, so that an error is counted where
 /// it belongs.
-enum BatchLoop {
+enum SettlingLoop {
   static func run<B: Batching>(_ type: B.Type, _ worker: Worker) throws {
     let handoff = worker.handoff
     var plugin = try B(worker.given, worker.context)
