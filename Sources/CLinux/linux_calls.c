@@ -60,3 +60,45 @@ int linux_window_columns(int fd) {
   struct winsize size;
   return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
+
+int linux_unread(int fd) {
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
+}
+
+extern char **environ;
+
+/* Between vfork(2) and execve(2) the child runs in the caller's memory: it calls nothing but system calls, and says what failed
+   through a variable of the caller. No handler may run in it meanwhile, so every signal is blocked across the call. */
+int linux_spawn_companion(const char *path, char *const arguments[], const int *fds, int count) {
+  sigset_t all, before;
+  pid_t parent = getpid();
+  volatile int failed = 0;
+  sigfillset(&all);
+  if (sigprocmask(SIG_BLOCK, &all, &before) != 0) return -1;
+  pid_t pid = vfork();
+  if (pid == 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) goto fail;
+    /* The parent may have died before that call; then it is somebody else's child by now. */
+    if (getppid() != parent) _exit(127);
+    for (int i = 0; i < count; i++) if (dup2(fds[i], i) < 0) goto fail;
+    if (syscall(SYS_close_range, count, ~0U, 0) != 0) goto fail;
+    /* What is ignored stays so across execve(2); a handler does not. The system call itself, since glibc's own refuses the two
+       signals that it keeps for itself, which its posix_spawn(3) leaves ignored. All zeros are SIG_DFL without flags. */
+    long usual[8];
+    memset(usual, 0, sizeof usual);
+    for (int signal = 1; signal < NSIG; signal++) syscall(SYS_rt_sigaction, signal, usual, NULL, NSIG / 8);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(path, arguments, environ);
+  fail:
+    failed = errno;
+    _exit(127);
+  }
+  int error = pid < 0 ? errno : failed;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  if (pid > 0 && error != 0) while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+  errno = error;
+  return error == 0 ? pid : -1;
+}

@@ -10,7 +10,7 @@ struct InitCommand: ParsableCommand {
 
       Templates:
         python    a generator, a function on every core, a file
-        exec      any program as a stage: lines through awk
+        exec      any program as a stage: lines through sed
         native-c  a plugin in C, with a Makefile
         http      messages received over HTTP, worked on with jq, and posted on
 
@@ -135,20 +135,20 @@ enum Template: String, ExpressibleByArgument, CaseIterable {
             plugin: file.read
             with: {path: numbers.txt}
 
-          square:
+          name:
             plugin: exec
             inputs: [lines]
             processes: 2
-            with: {command: [awk, "{ print $1, $1 * $1; fflush() }"]}
+            with: {command: [sed, -u, "s/^/number /"]}    # -u: it must not hold lines back
 
           results:
             plugin: file.write
-            inputs: [square]
+            inputs: [name]
             with: {path: results.txt}
 
         """),
       File(name: "numbers.txt", text: (1...100).map { "\($0)\n" }.joined()),
-      readme("Any program as a stage", "Each process of the stage `square` keeps one `awk` that answers every line with a line. The results are in `results.txt`."),
+      readme("Any program as a stage", "Each process of the stage `name` keeps one `sed` that answers every line with a line. The results are in `results.txt`."),
     ]
   }
 

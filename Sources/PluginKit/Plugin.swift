@@ -76,22 +76,6 @@ public protocol Transform: Plugin {
   mutating func process(_ message: Message, _ out: any Emitter) throws
 }
 
-/// A transform that can work on several messages in one call, so that what a call costs is shared.
-public protocol BatchTransform: Transform {
-  /// How many messages a call gets at most; 1 calls `process` for each.
-  var batch: Int { get }
-
-  /// Works on messages and keeps the results, which are asked for next. The payloads are valid until then.
-  ///
-  /// - Throws: any error; then each message is tried by itself, with `process`, and the error is that message's failure.
-  mutating func work(_ messages: [Message]) throws
-
-  /// Emits what has become of one of the messages of the last `work`.
-  ///
-  /// - Throws: any error; it is this message's failure, and it is tried again with `process`.
-  mutating func emit(_ index: Int, _ out: any Emitter) throws
-}
-
 /// Takes messages out, one after the other.
 public protocol Sink: Plugin {
   /// Goes back to the length that was last committed: what lies beyond it was written by a worker that died before it

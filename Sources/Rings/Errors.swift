@@ -2,11 +2,15 @@
 package enum RingError: Error, CustomStringConvertible, Equatable {
   /// A payload is larger than a reader's queue takes; both in bytes.
   case messageTooLarge(length: Int, limit: Int)
+  /// A call that must be handed over whole emits more than a reader's queue holds.
+  case tooManyOutputs(limit: Int)
 
   package var description: String {
     switch self {
     case .messageTooLarge(let length, let limit):
       "the message has \(length) bytes, but its reader's queue takes at most \(limit) (raise `queue.message` of the stage that reads it)"
+    case .tooManyOutputs(let limit):
+      "it makes more than \(limit) messages that go on together, as many as its reader's queue holds (raise `queue.capacity` of the stage that reads it)"
     }
   }
 }

@@ -210,16 +210,15 @@ package final class Handoff {
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
-  /// Opens one call for several messages: all of them are in hand until `endWork`. Each is begun and ended for itself afterwards.
-  package func beginWork(_ leases: [Lease]) {
-    for lease in leases { markInHand(lease) }
-    if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
-  }
-
-  package func endWork() { endCall() }
-
   /// Marks a message as in hand without opening a call, for a sink with many deliveries under way.
   package func markInHand(_ lease: Lease) { input?.pointee.mark(lease.place, deaths: lease.deaths) }
+
+  /// Takes the mark off again: the message waits for its turn, and a death meanwhile is not its own.
+  package func unmark(_ lease: Lease) { input?.pointee.unmark(lease.place) }
+
+  /// Whether a call may not be handed over in parts. Its outputs belong to more inputs than its own then, and the cell names only one:
+  /// what is more than the smallest ring holds is refused.
+  package var keepsCallsWhole = false
 
   /// - Parameter format: what a reader is told of the bytes, 0...15
   @inline(__always)
@@ -481,6 +480,7 @@ package final class Handoff {
 
   @inline(never)
   private func handOverInParts() throws {
+    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: mostOutputs) }
     try commit()
     let slot = Int(inputPlace.slot)
     let records = outputs[0].records.count

@@ -9,7 +9,6 @@ enum TransformLoop {
     let handoff = worker.handoff
     var transform = try T(worker.given, worker.context)
     worker.ready()
-    if let batched = transform as? any BatchTransform, batched.batch > 1 { return try BatchLoop.run(batched, worker) }
     let out = StageOutput(handoff)
     var pace = BatchPace(most: min(256, worker.mostClaimed))
 
@@ -34,8 +33,7 @@ enum TransformLoop {
     try transform.close()
   }
 
-  /// Works on one message until it is done or given up.
-  static func process<T: Transform>(_ lease: Lease, _ transform: inout T, _ out: StageOutput, _ worker: Worker) throws {
+  private static func process<T: Transform>(_ lease: Lease, _ transform: inout T, _ out: StageOutput, _ worker: Worker) throws {
     let handoff = worker.handoff
     var lease = lease
     if worker.policy.isPoison(lease.deaths) {

@@ -40,14 +40,14 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     let worker = try Worker(order, spec: spec, control: control)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
-    case .transform(let type): try TransformLoop.run(type, worker)
-    case .sink(let type): try SinkLoop.run(type, worker)
+    case .transform(let type): try run(transform: type, worker)
+    case .sink(let type): try run(sink: type, worker)
     case .delivery(let type): try DeliveryLoop.run(type, worker)
     case .versatile(let source, let transform, let sink):
       switch order.kind {
       case .source: try SourceLoop.run(source, worker)
-      case .transform: try TransformLoop.run(transform, worker)
-      case .sink: try SinkLoop.run(sink, worker)
+      case .transform: try run(transform: transform, worker)
+      case .sink: try run(sink: sink, worker)
       }
     case .launched: break
     }
@@ -79,6 +79,16 @@ private func find(_ order: WorkOrder, _ plugins: [AnyPlugin], _ load: LibraryLoa
 /// Tells the runner why this worker, which is about to end, cannot run at all.
 package func reportFailure(_ code: ExitCode, _ text: String) {
   ControlLine(descriptor: WorkOrder.Descriptor.control).send(.failed(code: code, text: text))
+}
+
+private func run(transform: any Transform.Type, _ worker: Worker) throws {
+  if let batching = transform as? any Batching.Type { return try SettlingLoop.run(batching, worker) }
+  try TransformLoop.run(transform, worker)
+}
+
+private func run(sink: any Sink.Type, _ worker: Worker) throws {
+  if let batching = sink as? any Batching.Type { return try SettlingLoop.run(batching, worker) }
+  try SinkLoop.run(sink, worker)
 }
 
 /// Becomes the program that the plugin names, with the descriptors of this worker; it reads the order anew.

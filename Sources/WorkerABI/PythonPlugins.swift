@@ -59,47 +59,51 @@ struct PythonSource: Source {
 }
 
 /// A transform, and a sink too: a transform that nobody reads.
-struct PythonTransform: BatchTransform {
+struct PythonTransform: Transform {
   static var spec: PluginSpec { Python.spec }
 
   private let stage: PythonStage
-  let batch: Int
-  private let isBatched: Bool
   private let handsOn: Bool
-  private var results: Object?
 
   init(_ given: Given, _ context: Context) throws {
     stage = try PythonStage(given, context)
-    batch = given.pythonBatch ?? 1
-    isBatched = given.pythonBatch != nil
     handsOn = context.kind != .sink
   }
 
   mutating func process(_ message: Message, _ out: any Emitter) throws {
-    if isBatched {
-      try work([message])
-      return try emit(0, out)
-    }
     try stage.call(message) { if handsOn { try stage.emitAll($0, out) } }
   }
 
-  mutating func work(_ messages: [Message]) throws {
-    forget()
-    results = try stage.call(messages, wantsResults: handsOn)
+  mutating func close() throws { try stage.close() }
+}
+
+/// The same with `batch`: one call for several messages.
+struct PythonBatch: Transform, Batching {
+  static var spec: PluginSpec { Python.spec }
+
+  private let stage: PythonStage
+  private let handsOn: Bool
+  let batch: Int
+
+  init(_ given: Given, _ context: Context) throws {
+    stage = try PythonStage(given, context)
+    handsOn = context.kind != .sink
+    batch = given.pythonBatch ?? 1
   }
 
-  mutating func emit(_ index: Int, _ out: any Emitter) throws {
-    guard let results, let result = stage.python.listItem(results, index) else { return }
-    try stage.emitAll(result, out)
+  mutating func process(_ messages: [Message], _ out: any Emitter, settle: (BatchOutcome) throws -> Void) throws {
+    let results = try stage.call(messages, wantsResults: handsOn)
+    defer { if let results { stage.python.release(results) } }
+    for i in messages.indices {
+      do {
+        if let results, let result = stage.python.listItem(results, i) { try stage.emitAll(result, out) }
+      } catch let failure as MessageFailure {
+        try settle(.failed(failure))
+        continue
+      }
+      try settle(.done)
+    }
   }
 
-  private mutating func forget() {
-    if let results { stage.python.release(results) }
-    results = nil
-  }
-
-  mutating func close() throws {
-    forget()
-    try stage.close()
-  }
+  mutating func close() throws { try stage.close() }
 }

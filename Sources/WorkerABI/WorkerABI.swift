@@ -12,9 +12,9 @@ import Stages
 /// - Parameters:
 ///   - host: the object `Host` of worker.py
 ///   - runner: the process number of the runner
-///   - isSource: whether the stage makes messages, 1 or 0
+///   - kind: 0 for a source, 1 for a stage that is called with a message, 2 for one that is called with many
 /// - Returns: the exit status of the process
-@c(ringway_worker_run) public func ringwayWorkerRun(_ host: UnsafeMutableRawPointer?, _ runner: Int32, _ isSource: Int32) -> Int32 {
+@c(ringway_worker_run) public func ringwayWorkerRun(_ host: UnsafeMutableRawPointer?, _ runner: Int32, _ kind: Int32) -> Int32 {
   guard let host else { return 70 }
   let python: CPython
   do { python = try CPython() } catch {
@@ -24,7 +24,8 @@ import Stages
   python.retain(host)
   PythonStage.host = (python, host)
   Handoff.waits = Handoff.Waits(begin: { python.saveThread() }, end: { python.restoreThread($0) })
-  return runWorker(under: runner, plugins: [isSource != 0 ? .source(PythonSource.self) : .transform(PythonTransform.self)])
+  let plugin: AnyPlugin = kind == 0 ? .source(PythonSource.self) : kind == 1 ? .transform(PythonTransform.self) : .transform(PythonBatch.self)
+  return runWorker(under: runner, plugins: [plugin])
 }
 
 /// Tells the runner why the worker cannot run, before it ends by itself.

@@ -194,6 +194,35 @@ static void descriptors(void) {
   }
 }
 
+/* What a program writes that is started with a pipe as its standard output. */
+static void companions(void) {
+  int ends[2];
+  EXPECT(pipe(ends) == 0 && linux_unread(ends[0]) == 0 && write(ends[1], "abc", 3) == 3 && linux_unread(ends[0]) == 3);
+  char bytes[4096];
+  EXPECT(read(ends[0], bytes, sizeof bytes) == 3);
+  EACH(i) EXPECT(linux_unread(wild[i]) == -1);
+  int fds[3] = { 0, fcntl(ends[1], F_DUPFD_CLOEXEC, 10), fcntl(2, F_DUPFD_CLOEXEC, 10) };
+  fds[0] = fcntl(ends[0], F_DUPFD_CLOEXEC, 10);
+  char *const arguments[] = { "sh", "-c", "echo $#; exit 3", NULL };
+  int status = 0;
+  signal(SIGPIPE, SIG_IGN);
+  int pid = linux_spawn_companion("/bin/sh", arguments, fds, 3);
+  EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 3);
+  EXPECT(read(ends[0], bytes, sizeof bytes) == 2 && bytes[0] == '0');
+  EXPECT(FAILS(linux_spawn_companion("/nonexistent", arguments, fds, 3), ENOENT));
+  EXPECT(FAILS(linux_spawn_companion("/", arguments, fds, 3), EACCES));
+  EACH(i) {
+    int bad[1] = { wild[i] };
+    if (wild[i] < 0 || wild[i] > 100) EXPECT(FAILS(linux_spawn_companion("/bin/sh", arguments, bad, 1), EBADF));
+  }
+  sigset_t blocked;
+  EXPECT(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, SIGTERM));
+  EXPECT(waitpid(-1, &status, WNOHANG) == -1 && errno == ECHILD);
+  for (int i = 0; i < 3; i++) close(fds[i]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
 static void hints(void) {
   linux_pause();
   linux_prefetch_for_writing(&checks);
@@ -207,6 +236,7 @@ int main(void) {
   memory();
   processes();
   descriptors();
+  companions();
   hints();
   printf("CLinux: %d checks, nothing undefined\n", checks);
   return 0;

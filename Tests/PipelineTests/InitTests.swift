@@ -21,6 +21,14 @@ import Testing
     #expect(lines.sorted() == (0..<10).map { "{\"number\":\($0),\"light\":\($0 * 8)}" }.sorted())
   }
 
+  @Test func exec() throws {
+    let folder = try TemporaryFolder()
+    let project = try make("exec", folder)
+    let result = try Ringway.run(["run", project + "/pipeline.yaml", "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(folder.lines("new/project/results.txt").sorted() == (1...100).map { "number \($0)" }.sorted())
+  }
+
   @Test func nativeC() throws {
     let folder = try TemporaryFolder()
     let project = try make("native-c", folder)

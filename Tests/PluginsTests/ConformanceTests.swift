@@ -21,6 +21,7 @@ import Testing
     case .integer(let i): .integer(i)
     case .boolean(let b): Node(.boolean(b))
     case .string(let s): .string(s)
+    case .array(let items): Node(.sequence(items.map(node)))
     default: Node(.null)
     }
   }
@@ -37,7 +38,7 @@ import Testing
 
   @Test func everySpecHolds() {
     for plugin in Catalog.all { #expect(Conformance.check(plugin.spec) == []) }
-    #expect(Set(Catalog.specs.map(\.name)).count == 10)
+    #expect(Set(Catalog.specs.map(\.name)).count == 11)
   }
 
   // MARK: Sources
@@ -142,7 +143,32 @@ import Testing
     #expect(out.take().map { String(decoding: $0, as: UTF8.self) } == ["short", "after"])
   }
 
+  @Test(arguments: [("lines", ["seq", "1", "30"]), ("length", ["printf", "\\001\\000\\000\\000a\\000\\000\\000\\000\\001\\000\\000\\000b"]), ("message", ["seq", "3"])])
+  func execResumesEverywhere(framing: String, command: [String]) throws {
+    let settings: JSON = ["command": .array(command.map(JSON.string)), "framing": .string(framing)]
+    #expect(try Conformance.check(source: { try ExecSource(given(settings), context) }) == [])
+  }
+
   // MARK: Transforms
+
+  @Test(arguments: ["lines", "length", "message"]) func execHolds(framing: String) throws {
+    let inputs = [Array("one".utf8), [], Array(repeating: UInt8(ascii: "x"), count: 300_000)]
+    for answers in framing == "message" ? ["one"] : ["one", "any"] {
+      let settings: JSON = ["command": ["cat"], "framing": .string(framing), "answers": .string(answers)]
+      #expect(try Conformance.check(transform: { try ExecTransform(given(settings), context) }, inputs: inputs) == [])
+      var echo = try ExecTransform(given(settings), context)
+      for input in inputs { #expect(try call(&echo, String(decoding: input, as: UTF8.self)) == [String(decoding: input, as: UTF8.self)]) }
+      try echo.close()
+    }
+  }
+
+  @Test func execSaysHowAProgramIsMadeToAnswerAtOnce() throws {
+    let remedies = [
+      "/usr/bin/sed": "run it with -u", "jq": "run it with --unbuffered", "mawk": "run it with -W interactive", "tr": "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`",
+    ]
+    for (program, remedy) in remedies { #expect(try Exec(given(["command": [.string(program)]])).unbuffered == remedy) }
+    #expect(throws: WorkerFailure.self) { try Exec(given(["command": ["/nonexistent/program"]])) }
+  }
 
   @Test func hashHoldsAndKnowsItsVectors() throws {
     #expect(try Conformance.check(transform: { try Hash(given(["rounds": 3]), context) }, inputs: [[], Array("abc".utf8)]) == [])

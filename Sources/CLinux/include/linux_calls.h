@@ -16,6 +16,11 @@ int linux_pidfd_open(int pid);                      /* pidfd_open(2) */
 int linux_pidfd_kill(int pidfd, int signal);          /* pidfd_send_signal(2) */
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib); /* waitid(2) + rusage; 1: reaped, 0: still running, -1: errno */
 int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHSIG */
+/* A program in the caller's process group that is killed when the calling thread ends: posix_spawn(3) has no attribute for the
+   parent-death signal, and the program cannot be asked to set it. Its descriptors 0, 1, ... are fds[0], fds[1], ..., which must all
+   be at least count; it has no others. Signals are neither blocked nor ignored. The process number, or -1. */
+int linux_spawn_companion(const char *path, char *const arguments[], const int *fds, int count);
+int linux_unread(int fd);                             /* ioctl(2) FIONREAD: bytes that wait in a pipe */
 int linux_child_subreaper(int on);                    /* prctl(2) PR_SET_CHILD_SUBREAPER */
 int linux_close_from(void *file_actions, int first);  /* posix_spawn_file_actions_addclosefrom_np(3) */
 int linux_change_directory(void *file_actions, const char *path); /* posix_spawn_file_actions_addchdir_np(3) */

@@ -139,7 +139,8 @@ def main():
     # A class that cannot be constructed is a crash, and may be started again: a camera may be there the next time.
     hosted = Host(order, target)
     os.register_at_fork(after_in_child=library.ringway_worker_forked)
-    code = library.ringway_worker_run(hosted, int(runner), order["kind"] == "source")
+    kind = 0 if order["kind"] == "source" else 2 if order["settings"].get("batch") else 1
+    code = library.ringway_worker_run(hosted, int(runner), kind)
     if code == 0:
         import atexit
 

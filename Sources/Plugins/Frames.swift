@@ -1,0 +1,166 @@
+import Platform
+import PluginKit
+
+/// What is to be written to a program, as far as it has been taken from the messages.
+struct OutgoingFrames {
+  private let framing: Exec.Framing
+  private var bytes: [UInt8] = []
+  private var sent = 0
+  /// All that was written.
+  private(set) var total = 0
+
+  init(_ framing: Exec.Framing) { self.framing = framing }
+
+  var isEmpty: Bool { sent == bytes.count }
+  /// Whether another message may be taken: what a pipe holds is ready to be written.
+  var hasRoom: Bool { bytes.count - sent < 64 << 10 }
+
+  /// Why a message cannot be framed, or nil.
+  func objection(to message: Message) -> MessageFailure? {
+    switch framing {
+    case .lines where message.payload.contains(UInt8(ascii: "\n")):
+      MessageFailure("the message holds a newline, which would make two lines of it (`framing: length` takes any bytes)", isPermanent: true)
+    case .length where message.payload.count > UInt32.max: MessageFailure("the message is too long for four bytes of length", isPermanent: true)
+    default: nil
+    }
+  }
+
+  mutating func append(_ message: Message) {
+    if isEmpty {
+      bytes.removeAll(keepingCapacity: true)
+      sent = 0
+    }
+    if framing == .length {
+      let length = UInt32(truncatingIfNeeded: message.payload.count)
+      for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: length >> shift)) }
+    }
+    bytes.append(contentsOf: message.payload)
+    if framing == .lines { bytes.append(UInt8(ascii: "\n")) }
+  }
+
+  /// Writes as much as there is room for.
+  mutating func write(to program: Companion) throws(SystemError) {
+    if isEmpty { return }
+    var count = 0
+    var failure: SystemError?
+    bytes.withUnsafeBytes { all in
+      do throws(SystemError) { count = try program.write(UnsafeRawBufferPointer(rebasing: all[sent...])) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    sent += count
+    total += count
+  }
+}
+
+/// Cuts what a program writes into messages, and keeps in step when one is too long.
+final class IncomingFrames {
+  enum Frame {
+    /// Valid until the next call.
+    case whole(UnsafeRawBufferPointer)
+    /// An output of more than the longest, which was passed over.
+    case tooLong(Int)
+  }
+
+  private let framing: Exec.Framing
+  private let longest: Int
+  private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+  private var start = 0
+  private var end = 0
+  private var scanned = 0
+  /// Bytes of an overlong output that were thrown away.
+  private var skipped = 0
+  /// Bytes of it that are still to come, under `length`.
+  private var toSkip = 0
+
+  init(_ framing: Exec.Framing, longest: Int) {
+    self.framing = framing
+    self.longest = longest
+  }
+
+  deinit { buffer.deallocate() }
+
+  /// Whether something has come that is no whole message.
+  var hasPart: Bool { start < end || skipped > 0 }
+
+  /// Reads what is there, at most what fits.
+  ///
+  /// - Returns: how many bytes; 0 at the end; nil when there is nothing now
+  func fill(from descriptor: Int32) throws(SystemError) -> Int? {
+    makeRoom()
+    let count = try Descriptors.read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
+    end += count ?? 0
+    return count
+  }
+
+  func next() -> Frame? {
+    switch framing {
+    case .lines: nextLine()
+    case .length: nextCounted()
+    case .message: nil
+    }
+  }
+
+  /// All that came, for `framing: message`: the output is whole when the program has ended.
+  func rest() -> Frame {
+    if skipped > 0 || end - start > longest { return .tooLong(skipped + end - start) }
+    return .whole(UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
+  }
+
+  private func nextLine() -> Frame? {
+    guard let newline = UnsafeRawBufferPointer(rebasing: buffer[scanned..<end]).firstIndex(of: UInt8(ascii: "\n")) else {
+      scanned = end
+      return nil
+    }
+    let line = UnsafeRawBufferPointer(rebasing: buffer[start..<(scanned + newline)])
+    start = scanned + newline + 1
+    scanned = start
+    let length = skipped + line.count
+    skipped = 0
+    return length > longest ? .tooLong(length) : .whole(line)
+  }
+
+  private func nextCounted() -> Frame? {
+    if toSkip > 0 {
+      let count = min(toSkip, end - start)
+      start += count
+      toSkip -= count
+      if toSkip > 0 { return nil }
+      defer { skipped = 0 }
+      return .tooLong(skipped)
+    }
+    guard end - start >= 4 else { return nil }
+    let length = (0..<4).reduce(0) { $0 | Int(buffer[start + $1]) << (8 * $1) }
+    if length > longest {
+      start += 4
+      (skipped, toSkip) = (length, length)
+      return nextCounted()
+    }
+    guard end - start - 4 >= length else { return nil }
+    let frame = UnsafeRawBufferPointer(rebasing: buffer[(start + 4)..<(start + 4 + length)])
+    start += 4 + length
+    return .whole(frame)
+  }
+
+  private func makeRoom() {
+    // What is already too long is not kept.
+    if framing != .length, end - start > longest {
+      skipped += end - start
+      start = end
+    }
+    if start == end {
+      start = 0
+      end = 0
+    } else if end == buffer.count, start > 0 {
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
+      end -= start
+      start = 0
+    } else if end == buffer.count {
+      let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * 2, alignment: 16)
+      larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<end]))
+      buffer.deallocate()
+      buffer = larger
+    }
+    // Under `lines` only what is new has to be looked at for a line's end; nothing before `end` holds one by now.
+    scanned = end
+  }
+}
