@@ -116,6 +116,8 @@ install: build ## install into PREFIX (default /usr/local)
 	install -D -m 644 .build/release/libringway_python.so "$(PREFIX)/lib/ringway/libringway_python.so"
 	strip --strip-unneeded "$(PREFIX)/lib/ringway/libringway_python.so"
 	install -D -m 644 Sources/CRingwayPlugin/ringway_plugin.h "$(PREFIX)/include/ringway_plugin.h"
+	for room in Specs PluginKit PluginExport CRingwayPlugin; do for file in Sources/$$room/*.*; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/swift/$$file"; done; done
+	install -D -m 644 Sources/PluginExport/installed/Package.swift "$(PREFIX)/lib/ringway/swift/Package.swift"
 	for file in Sources/WorkerABI/python/ringway/*.py; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/python/ringway/$${file##*/}"; done
 	@echo "Installed $(PREFIX)/bin/ringway. It needs no Swift, but these packages: $(RUNTIME)"
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'

@@ -23,6 +23,7 @@ let package = Package(
     .executable(name: "ringway", targets: ["ringway"]),
     .library(name: "ringway_python", type: .dynamic, targets: ["WorkerABI"]),
     .library(name: "PluginKit", targets: ["PluginKit"]),
+    .library(name: "PluginExport", targets: ["PluginExport"]),
     .library(name: "PluginTesting", targets: ["PluginTesting"]),
   ],
   dependencies: [
@@ -58,6 +59,7 @@ let package = Package(
     room("Supervision", ["Plans", "Rings", "Platform", "Specs"]),
     room("Python", ["PluginKit", "Platform"]),
     .systemLibrary(name: "CRingwayPlugin"),
+    .target(name: "PluginExport", dependencies: ["PluginKit", "CRingwayPlugin"], exclude: ["installed"], swiftSettings: settings),
     room("Native", ["PluginKit", "Platform", "CRingwayPlugin"]),
     // Linked with all that it needs, Swift's libraries too: an interpreter loads it.
     .target(

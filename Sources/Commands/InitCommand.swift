@@ -12,6 +12,7 @@ struct InitCommand: ParsableCommand {
         python    a generator, a function on every core, a file
         exec      any program as a stage: lines through sed
         native-c  a plugin in C, with a Makefile
+        native-swift  a plugin in Swift, as a package
         http      messages received over HTTP, worked on with jq, and posted on
 
       Examples:
@@ -20,10 +21,14 @@ struct InitCommand: ParsableCommand {
       """)
 
   @Argument(help: "The folder.", completion: .directory) var folder: String
-  @Option(name: .long, help: ArgumentHelp("What it is to begin with: python, exec, native-c or http.", valueName: "name")) var template = Template.python
+  @Option(name: .long, help: ArgumentHelp("What it is to begin with: python, exec, native-c, native-swift or http.", valueName: "name")) var template = Template.python
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    if template == .nativeSwift, Template.swiftPackage == nil {
+      Output.say("ringway: the Swift side of this program is missing; install it with `make install`\n")
+      throw Specs.ExitCode.cannotCreate.end
+    }
     let files = template.files
     if let there = files.first(where: { Files.status("\(folder)/\($0.name)") != nil }) {
       Output.say("ringway: \(folder)/\(there.name) is there already, and nothing is overwritten; name another folder\n")
@@ -31,6 +36,7 @@ struct InitCommand: ParsableCommand {
     }
     do throws(SystemError) {
       try Files.makeDirectory(folder)
+      for folder in Set(files.compactMap(\.folder)) { try Files.makeDirectory("\(self.folder)/\(folder)") }
       for file in files { try Files.create("\(folder)/\(file.name)", file.text) }
     } catch {
       Output.say("ringway: the project cannot be written: \(error)\n")
@@ -46,16 +52,23 @@ struct InitCommand: ParsableCommand {
 enum Template: String, ExpressibleByArgument, CaseIterable {
   case python, exec, http
   case nativeC = "native-c"
+  case nativeSwift = "native-swift"
 
   struct File {
     let name: String
     let text: String
+
+    var folder: String? { name.lastIndex(of: "/").map { String(name[..<$0]) } }
   }
 
   /// What to type next.
   func commands(_ folder: String) -> String {
     let run = "ringway run \(folder)/pipeline.yaml"
-    return self == .nativeC ? "make -C \(folder) && \(run)" : run
+    return switch self {
+    case .nativeC: "make -C \(folder) && \(run)"
+    case .nativeSwift: "swift build -c release --package-path \(folder) && \(run)"
+    default: run
+    }
   }
 
   var files: [File] {
@@ -64,7 +77,20 @@ enum Template: String, ExpressibleByArgument, CaseIterable {
     case .exec: exec
     case .http: http
     case .nativeC: native
+    case .nativeSwift: swift
     }
+  }
+
+  /// The package with PluginExport: beside the program as `make install` lays it, or the sources that it was built from.
+  static var swiftPackage: String? {
+    guard let program = Files.canonical("/proc/self/exe") else { return nil }
+    var folder = Substring(program)
+    func isPackage(_ path: String) -> Bool { Files.status(path + "/Sources/PluginExport/PluginExport.swift")?.kind == .file }
+    while let slash = folder.lastIndex(of: "/") {
+      folder = folder[..<slash]
+      if let found = [String(folder) + "/lib/ringway/swift", String(folder)].first(where: isPackage) { return found }
+    }
+    return nil
   }
 
   private func readme(_ title: String, _ text: String) -> File {
@@ -73,7 +99,7 @@ enum Template: String, ExpressibleByArgument, CaseIterable {
 
       \(text)
 
-          \(self == .nativeC ? "make && " : "")ringway run pipeline.yaml
+          \(self == .nativeC ? "make && " : self == .nativeSwift ? "swift build -c release && " : "")ringway run pipeline.yaml
 
       `ringway validate pipeline.yaml` checks it, `ringway graph pipeline.yaml` draws it, `ringway plugins NAME` explains a plugin.
 
@@ -200,6 +226,93 @@ enum Template: String, ExpressibleByArgument, CaseIterable {
 
         """),
       readme("Over HTTP", "Run `ringway run receiver.yaml` in another terminal, then send messages: `curl -d '{\"n\": 1}' http://127.0.0.1:8090/in`. A message is answered once it is handed over."),
+    ]
+  }
+
+  private var swift: [File] {
+    [
+      File(name: "pipeline.yaml", text: """
+        ringway: 1
+        name: example
+        description: A plugin in Swift
+        plugins: [.build/release/libplugin.so]
+
+        stages:
+          numbers:
+            plugin: generate
+            with: {count: 100}
+
+          shout:
+            plugin: shout
+            inputs: [numbers]
+            processes: 2
+            with: {times: 2}
+
+          results:
+            plugin: file.write
+            inputs: [shout]
+            with: {path: results.txt}
+
+        """),
+      File(name: "Package.swift", text: """
+        // swift-tools-version: 6.2
+        import PackageDescription
+
+        let package = Package(
+          name: "plugin",
+          products: [.library(name: "plugin", type: .dynamic, targets: ["Plugin"])],
+          dependencies: [.package(name: "ringway", path: \(JSON.string(Self.swiftPackage ?? "").compact))],
+          targets: [
+            .target(
+              name: "Plugin", dependencies: [.product(name: "PluginExport", package: "ringway")],
+              // The library brings Swift's own libraries along, and uses no others.
+              linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "-Bsymbolic"])]),
+          ]
+        )
+
+        """),
+      File(name: "Sources/Plugin/Shout.swift", text: """
+        import PluginExport
+
+        /// Writes text large, some times over.
+        struct Shout: Transform {
+          private static let times = Setting.integer("times", "How often.", in: 1...9, default: 1)
+
+          static let spec = PluginSpec("shout", .transform, "Writes text large.", settings: [times.declaration], example: "")
+
+          private let times: Int
+
+          init(_ given: Given, _ context: Context) throws { times = given[Self.times] }
+
+          mutating func process(_ message: Message, _ out: any Emitter) throws {
+            for _ in 0..<times { try out.emit(message.text.uppercased()) }
+          }
+        }
+
+        """),
+      File(name: "Sources/Plugin/Exports.swift", text: """
+        import PluginExport
+
+        // The five functions that make a library a plugin.
+
+        @c(ringway_plugin_abi) public func abi() -> UInt32 { Export.abi }
+
+        @c(ringway_plugin_spec) public func spec() -> UnsafePointer<CChar>? { Export.spec(Shout.self) }
+
+        @c(ringway_plugin_open) public func open(
+          _ settings: UnsafePointer<CChar>?, _ context: UnsafePointer<ringway_context>?, _ host: UnsafePointer<ringway_host>?
+        ) -> UnsafeMutableRawPointer? { Export.open(Shout.self, settings, context, host) }
+
+        @c(ringway_plugin_process) public func process(
+          _ plugin: UnsafeMutableRawPointer?, _ message: UnsafePointer<ringway_message>?, _ host: UnsafePointer<ringway_host>?
+        ) -> Int32 { Export.process(plugin, message, host) }
+
+        @c(ringway_plugin_close) public func close(_ plugin: UnsafeMutableRawPointer?, _ host: UnsafePointer<ringway_host>?) -> Int32 {
+          Export.close(plugin, host)
+        }
+
+        """),
+      readme("A plugin in Swift", "`Sources/Plugin/Shout.swift` is the plugin, `Exports.swift` makes the library of it. The results are in `results.txt`."),
     ]
   }
 

@@ -44,6 +44,16 @@ import Testing
     #expect(result.status == 0 && folder.lines("new/project/results.txt").contains("#inClude <stdliB.h>"), "\(result.errors)")
   }
 
+  @Test func nativeSwift() throws {
+    let folder = try TemporaryFolder()
+    let project = try make("native-swift", folder)
+    try NativeTests.buildSwift(project, ["-c", "release"])
+    let result = try Ringway.run(["run", project + "/pipeline.yaml", "--progress", "off"])
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = folder.lines("new/project/results.txt")
+    #expect(lines.count == 200 && lines.allSatisfy { $0.hasPrefix("{\"N\":") }, "\(lines.prefix(3))")
+  }
+
   @Test func http() throws {
     let folder = try TemporaryFolder()
     let project = try make("http", folder)

@@ -15,6 +15,20 @@ import Testing
     try #require(compiler.terminationStatus == 0, "the C compiler failed")
   }
 
+  /// Builds a Swift package; the compiler is the one that built the tests.
+  static func buildSwift(_ package: String, _ arguments: [String]) throws {
+    let build = Process()
+    build.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    build.arguments = ["swift", "build", "--package-path", package] + arguments
+    let folder = try TemporaryFolder()
+    _ = try folder.write("log", "")
+    build.standardOutput = try FileHandle(forWritingTo: folder.url.appendingPathComponent("log"))
+    build.standardError = build.standardOutput
+    try build.run()
+    build.waitUntilExit()
+    try #require(build.terminationStatus == 0, "\(folder.lines("log").suffix(20))")
+  }
+
   private static let head = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include \"ringway_plugin.h\"\n"
   private static let abi = "uint32_t ringway_plugin_abi(void) { return RINGWAY_PLUGIN_ABI; }\n"
   private static let open = "void *ringway_plugin_open(const char *settings, const ringway_context *context, const ringway_host *host) { return \"\"; }\n"
@@ -52,6 +66,25 @@ import Testing
     #expect(result.output.split(separator: "\n").sorted() == String(expected).split(separator: "\n").sorted())
     let page = try Ringway.run(["plugins", folder.path("libshift.so")])
     #expect(page.status == 0 && page.output.contains("shift: Shifts letters along the alphabet.") && page.output.contains("an integer from 0 to 25; default 13"), "\(page.output)")
+  }
+
+  @Test func theShippedSwiftPluginShouts() throws {
+    let folder = try TemporaryFolder()
+    try Self.buildSwift(Ringway.repository.appendingPathComponent("pipelines/native/swift").path, ["--scratch-path", folder.path("build"), "--product", "shout"])
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      plugins: [build/debug/libshout.so]
+      stages:
+        lines: {plugin: file.read, with: {path: lines}}
+        shout: {plugin: shout, inputs: [lines], processes: 2, with: {times: 2}, on_error: {then: drop}}
+        out: {plugin: file.write, inputs: [shout], with: {path: out}}
+      """)
+    _ = try folder.write("lines", "hello\n\nwörld\n")
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 0 && result.errors.contains("dropped a message: there is nothing to shout"), "\(result.errors)")
+    #expect(folder.lines("out").sorted() == ["HELLOO", "WÖRLDD"])
+    let wrong = try Ringway.run(["validate", file, "--set", "stages.shout.with.times=50"])
+    #expect(wrong.status == 78 && wrong.errors.contains("expected an integer from 1 to 20"), "\(wrong.errors)")
   }
 
   /// A source that goes on where it was, a transform that dies now and then, a sink: nothing lost, nothing doubled.
