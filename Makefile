@@ -107,7 +107,7 @@ sanitize: setup ## run the tests under the address, thread and undefined behavio
 	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/CLinux/include \
 	    Sources/CLinux/*.c Tests/CLinuxCheck/check.c -o .build-sanitize/clinux-check && .build-sanitize/clinux-check || exit 1; \
 	done
-	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0) --skip jqFreesWhatItTakes
+	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)") --skip jqFreesWhatItTakes
 	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1) --skip CommandsTests --skip PipelineTests --skip RepositoryTests
 
 install: build ## install into PREFIX (default /usr/local)
