@@ -119,7 +119,8 @@ package final class Handoff {
   // Unsafe: set before the loop begins, by the one thread that runs it.
   nonisolated(unsafe) package static var waits: Waits?
 
-  private func waiting<T>(_ body: () throws -> T) rethrows -> T {
+  /// A wait for something else than messages.
+  package func waiting<T>(_ body: () throws -> T) rethrows -> T {
     guard let waits = Self.waits else { return try body() }
     let state = waits.begin()
     defer { waits.end(state) }

@@ -14,7 +14,7 @@ enum SourceLoop {
     worker.ready()
     // A source that died between its last commit and its exit has nothing more to say.
     if record.ended { return }
-    worker.control.waitForGo()
+    handoff.waiting { worker.control.waitForGo() }
 
     let out = StageOutput(handoff)
     var pace = BatchPace(most: 256)

@@ -43,7 +43,7 @@ import Testing
         yield 7
         yield Message("in a message")
         yield bytearray(b"array")
-        yield "lone \\ud800 surrogate \\udcff"
+        yield "not UTF-8 \\udcff"
         yield ""
         yield b""
       def show(value): return repr(value)
@@ -53,11 +53,30 @@ import Testing
       out: {plugin: file.write, inputs: [show], with: {path: out}}
       """)
     let result = try project.run()
-    // A lone surrogate that stands for no byte cannot be written as UTF-8: it is that message's failure.
-    #expect(result.status == 65 && result.errors.contains("surrogates not allowed"), "\(result.errors)")
+    #expect(result.status == 0, "\(result.errors)")
     #expect(project.lines() == [
-      "{'a': [1, 2.5, None, True, 'ü']}", "'text ü'", "b'bytes\\xff'", "[1, 2]", "7", "'in a message'", "b'array'",
+      "{'a': [1, 2.5, None, True, 'ü']}", "'text ü'", "b'bytes\\xff'", "[1, 2]", "7", "'in a message'", "b'array'", "'not UTF-8 \\udcff'", "''", "b''",
     ])
+  }
+
+  /// A surrogate that stands for no byte cannot be written as UTF-8: it is that message's failure, and the next one goes on.
+  @Test func whatCannotBeEncodedIsTheMessagesFailure() throws {
+    let project = try Project("""
+      def values():
+        yield "one"
+        yield "lone \\ud800 surrogate"
+        yield {"not": float("nan")}
+        yield {1, 2}
+        yield "two"
+      """, """
+      values: {PY, with: {callable: "stages:values"}, on_error: {then: drop}}
+      out: {plugin: file.write, inputs: [values], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == ["one", "two"], "\(result.errors)")
+    for error in ["surrogates not allowed", "Out of range float values are not JSON compliant", "Object of type set is not JSON serializable"] {
+      #expect(result.errors.contains(error), "\(result.errors)")
+    }
   }
 
   @Test func oneCallMayHandOnNothingOrMuch() throws {
