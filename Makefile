@@ -5,6 +5,8 @@ SHELL := bash
 .PHONY: help setup build run test steps mutants models torture soak fuzz sanitize bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
+# What a few tests use: pictures, and a library that reads them. Without them those tests say that they were skipped.
+PICTURES := python3-pil python-matplotlib-data
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
 PREFIX   ?= /usr/local
 BINARY   := .build/release/ringway
@@ -38,6 +40,9 @@ run: build ## build, and run pipelines/frames.yaml
 	$(BINARY) run pipelines/frames.yaml
 
 test: setup ## run the tests
+	@[ "$$(dpkg-query -W -f='$${Status}\n' $(PICTURES) 2>/dev/null | grep -c 'install ok installed')" = 2 ] \
+	  || { [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -qq $(PICTURES) >/dev/null 2>&1; } \
+	  || echo "$(PICTURES): not installed, the test that uses them is skipped"
 	swift build --build-tests
 	swift build $(RELEASE) --product stepper
 	RINGWAY_CORPORA="$(abspath $(CORPORA))" RINGWAY_STEPPER="$(abspath $(STEPPER))" swift test --skip-build
