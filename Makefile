@@ -116,7 +116,7 @@ sanitize: setup ## run the tests under the address, thread and undefined behavio
 	done
 	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)" RINGWAY_MEMORY=unknown) \
 	  $(foreach test,jqFreesWhatItTakes theNumbersOfAShortSoakAddUp $(INTERPRETED),--skip $(test))
-	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1) --skip CommandsTests --skip PipelineTests --skip RepositoryTests
+	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1:suppressions="$(abspath Tests/thread-sanitizer.txt)") --skip BenchTests --skip CommandsTests --skip PipelineTests --skip RepositoryTests
 
 install: build ## install into PREFIX (default /usr/local)
 	install -D -m 755 $(BINARY) "$(PREFIX)/bin/ringway"
