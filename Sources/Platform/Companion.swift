@@ -89,18 +89,10 @@ package struct Companion {
     }
     let pid = withCStrings(arguments) { linux_spawn_companion(program, $0, theirs, count) }
     if pid < 0 { throw SystemError("execve", program) }
-    let pidfd = linux_pidfd_open(pid)
-    if pidfd < 0 {
-      let error = SystemError("pidfd_open", program)
-      kill(pid, SIGKILL)
-      var status: Int32 = 0
-      waitpid(pid, &status, 0)
-      throw error
-    }
+    process = try ChildProcess(started: pid, program)
     isStarted = true
     for fd in handed { close(fd) }
     for fd in ours { Descriptors.setNonBlocking(fd) }
-    process = ChildProcess(pid: pid, pidfd: pidfd)
     self.output = results
     self.errors = complaints
     if case .pipe = input {

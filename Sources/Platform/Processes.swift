@@ -85,15 +85,7 @@ package struct ChildProcess: Sendable {
       }
     }
     if failed != 0 { throw SystemError("posix_spawn", order.directory.map { "\(name) in \($0)" } ?? name, errno: failed) }
-    let pidfd = linux_pidfd_open(pid)
-    if pidfd < 0 {
-      let error = SystemError("pidfd_open", name)
-      kill(pid, SIGKILL)
-      var status: Int32 = 0
-      waitpid(pid, &status, 0)
-      throw error
-    }
-    return ChildProcess(pid: pid, pidfd: pidfd)
+    return try ChildProcess(started: pid, name)
   }
 
   /// Ends the child and everything it started in its group, at once.
@@ -114,6 +106,21 @@ package struct ChildProcess: Sendable {
     kill(-pid, SIGKILL)
     close(pidfd)
     return (code == CLD_EXITED ? .exited(status) : .signalled(status), cpu, peak)
+  }
+}
+
+extension ChildProcess {
+  /// Takes hold of a child that has just been started; one that cannot be held is ended.
+  init(started pid: Int32, _ name: String) throws(SystemError) {
+    let pidfd = linux_pidfd_open(pid)
+    if pidfd < 0 {
+      let error = SystemError("pidfd_open", name)
+      kill(pid, SIGKILL)
+      var status: Int32 = 0
+      waitpid(pid, &status, 0)
+      throw error
+    }
+    self.init(pid: pid, pidfd: pidfd)
   }
 }
 

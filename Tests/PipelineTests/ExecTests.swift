@@ -139,18 +139,31 @@ import Testing
 
   // MARK: Deaths
 
-  /// Kills workers of the stage and programs under them until the run has ended.
-  private func killAtRandom(_ running: Running, stage: String) -> Int {
+  /// Kills workers of the stage and programs under them until the run has ended: the next one once something more has come out, or
+  /// as soon as the one before has a successor, which may be half way up.
+  private func killAtRandom(_ running: Running, stage: String, output: String) -> Int {
+    func size() -> off_t {
+      var status = stat()
+      return stat(output, &status) == 0 ? status.st_size : 0
+    }
     let seed = testSeed()
     print("seed \(seed)")
     var random = Seeded(seed)
     var kills = 0
     let deadline = Date().addingTimeInterval(50)
     while running.process.isRunning, Date() < deadline {
-      let workers = running.workers.filter { $0.stage == stage }.map(\.pid)
-      let victims = Bool.random(using: &random) ? workers : workers.flatMap { Running.pids(childrenOf: $0) }
-      if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 { kills += 1 }
-      usleep(UInt32.random(in: 1000...40_000, using: &random))
+      let ofWorkers = Bool.random(using: &random)
+      func candidates() -> [Int32] {
+        let workers = running.workers.filter { $0.stage == stage }.map(\.pid)
+        return ofWorkers ? workers : workers.flatMap { Running.pids(childrenOf: $0) }
+      }
+      let (before, known) = (size(), Set(candidates()))
+      guard let victim = known.sorted().randomElement(using: &random), kill(victim, SIGKILL) == 0 else { continue }
+      kills += 1
+      let awaitsOutput = Bool.random(using: &random)
+      _ = eventually {
+        !running.process.isRunning || (awaitsOutput ? size() > before : !known.isSuperset(of: candidates()))
+      }
     }
     return kills
   }
@@ -177,7 +190,7 @@ import Testing
         results: {plugin: file.write, inputs: [work], with: {path: out.txt}}
       """)
     let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
-    let kills = killAtRandom(running, stage: "work")
+    let kills = killAtRandom(running, stage: "work", output: folder.path("out.txt"))
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors.suffix(3000))")
     #expect(kills > 10)
@@ -201,7 +214,7 @@ import Testing
           with: {command: "cat >> out.txt", shell: true}
       """)
     let running = try Running(["run", file, "--progress", "off"], in: folder.url)
-    let kills = killAtRandom(running, stage: "work")
+    let kills = killAtRandom(running, stage: "work", output: folder.path("out.txt"))
     let result = try running.finish()
     #expect(result.status == 0 && kills > 10, "\(result.errors.suffix(3000))")
     #expect(Set(folder.lines("out.txt").compactMap { Int($0) }).isSuperset(of: 0..<2000))
