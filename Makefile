@@ -5,11 +5,12 @@ SHELL := bash
 .PHONY: help setup build run test steps mutants models torture soak fuzz sanitize bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
-# What a few tests use: pictures, and a library that reads them. Without them those tests say that they were skipped.
-PICTURES := python3-pil python-matplotlib-data
+# What a few tests use: pictures, a library and a program that read them. Without them those tests say that they were skipped.
+PICTURES := python3-pil python-matplotlib-data imagemagick
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
 PREFIX   ?= /usr/local
-BINARY   := .build/release/ringway
+BUILT    ?= .build/release
+BINARY   := $(BUILT)/ringway
 STEPPER  := .build/release/stepper
 # The Swift libraries go into the binary, so that it runs where there is no Swift.
 RELEASE  := -c release --static-swift-stdlib
@@ -40,8 +41,8 @@ run: build ## build, and run pipelines/frames.yaml
 	$(BINARY) run pipelines/frames.yaml
 
 test: setup ## run the tests
-	@[ "$$(dpkg-query -W -f='$${Status}\n' $(PICTURES) 2>/dev/null | grep -c 'install ok installed')" = 2 ] \
-	  || { [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -qq $(PICTURES) >/dev/null 2>&1; } \
+	@[ "$$(dpkg-query -W -f='$${Status}\n' $(PICTURES) 2>/dev/null | grep -c 'install ok installed')" = $(words $(PICTURES)) ] \
+	  || { [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -qq --no-install-recommends $(PICTURES) >/dev/null 2>&1; } \
 	  || echo "$(PICTURES): not installed, the test that uses them is skipped"
 	swift build --build-tests
 	swift build $(RELEASE) --product stepper
@@ -60,6 +61,7 @@ models: setup ## run the models of the protocol with more kills, messages and sl
 
 torture: setup ## kill, stop and time out workers 10,000 times, and have another program judge what arrives
 	swift build $(RELEASE) --product bench
+	swift build $(RELEASE) --product ringway_python
 	swift build --build-tests
 	RINGWAY_TORTURE=full RINGWAY_BENCH_BINARY="$(abspath .build/release/bench)" swift test --skip-build --filter TortureTests
 
@@ -114,14 +116,14 @@ sanitize: setup ## run the tests under the address, thread and undefined behavio
 	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/CLinux/include \
 	    Sources/CLinux/*.c Tests/CLinuxCheck/check.c -o .build-sanitize/clinux-check && .build-sanitize/clinux-check || exit 1; \
 	done
-	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)" RINGWAY_MEMORY=unknown) \
+	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)" RINGWAY_SANITIZER=address) \
 	  $(foreach test,jqFreesWhatItTakes theNumbersOfAShortSoakAddUp $(INTERPRETED),--skip $(test))
 	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1:suppressions="$(abspath Tests/thread-sanitizer.txt)") --skip BenchTests --skip CommandsTests --skip PipelineTests --skip RepositoryTests
 
 install: build ## install into PREFIX (default /usr/local)
-	install -D -m 755 $(BINARY) "$(PREFIX)/bin/ringway"
+	install -D -m 755 "$(BINARY)" "$(PREFIX)/bin/ringway"
 	strip "$(PREFIX)/bin/ringway"
-	install -D -m 644 .build/release/libringway_python.so "$(PREFIX)/lib/ringway/libringway_python.so"
+	install -D -m 644 "$(BUILT)/libringway_python.so" "$(PREFIX)/lib/ringway/libringway_python.so"
 	strip --strip-unneeded "$(PREFIX)/lib/ringway/libringway_python.so"
 	install -D -m 644 Sources/CRingwayPlugin/ringway_plugin.h "$(PREFIX)/include/ringway_plugin.h"
 	for room in Specs PluginKit PluginExport CRingwayPlugin; do for file in Sources/$$room/*.*; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/swift/$$file"; done; done

@@ -490,15 +490,27 @@ import Testing
 
   // MARK: Where things come from
 
-  @Test(arguments: ["3.9", "3.10", "3.11", "3.12", "3.13"]) func everyVersionWorks(version: String) throws {
+  /// The interpreter of a version; nil, and says so, where there is none.
+  private func interpreter(_ version: String) -> String? {
     let versions = URL(fileURLWithPath: NSHomeDirectory()).appendingPathComponent(".pyenv/versions")
     let names = (try? FileManager.default.contentsOfDirectory(atPath: versions.path)) ?? []
     let found = names.first { $0.hasPrefix(version + ".") }.map { versions.appendingPathComponent("\($0)/bin/python3").path }
       ?? ["/usr/bin/python\(version)", "/usr/local/bin/python\(version)"].first { FileManager.default.isExecutableFile(atPath: $0) }
-    guard let found else {
-      print("skipped: there is no Python \(version)")
-      return
-    }
+    if found == nil { print("skipped: there is no Python \(version)") }
+    return found
+  }
+
+  /// Plain functions and classes are compared with their arguments without `inspect`; both must say the same.
+  @Test(arguments: ["3.9", "3.10", "3.11", "3.12", "3.13"]) func argumentsAreComparedAsInspectDoes(version: String) throws {
+    guard let python = interpreter(version) else { return }
+    let tests = Ringway.repository.appendingPathComponent("Tests/Python/binding.py").path
+    let side = Ringway.repository.appendingPathComponent("Sources/WorkerABI/python").path
+    let result = try Running([tests, side], executable: URL(fileURLWithPath: python)).finish()
+    #expect(result.status == 0 && result.output == "990\n", "\(result.errors)")
+  }
+
+  @Test(arguments: ["3.9", "3.10", "3.11", "3.12", "3.13"]) func everyVersionWorks(version: String) throws {
+    guard let found = interpreter(version) else { return }
     let project = try Project("""
       import sys
       def count(n): yield from range(n)

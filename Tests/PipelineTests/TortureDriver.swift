@@ -153,6 +153,9 @@ private struct TortureRun {
   mutating func torment(atMost events: Int) throws {
     guard let folder else { throw Failure("no temporary folder") }
     let count = scenario.count(driver.perEvent)
+    if scenario.shape == .python {
+      try FileManager.default.copyItem(at: Ringway.repository.appendingPathComponent("Tests/Python/torture.py"), to: folder.url.appendingPathComponent("torture.py"))
+    }
     let file = try folder.write("torture.yaml", scenario.yaml(seed: seed, count: count))
     let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")], in: folder.url, executable: driver.binary)
     self.running = running

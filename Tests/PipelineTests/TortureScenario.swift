@@ -14,6 +14,8 @@ struct TortureScenario: Sendable {
     case merge
     /// Two sources, two transforms, and two files that each read two stages.
     case diamond
+    /// A source, a function and a class for batches in Python, with a transform of ours in between.
+    case python
   }
 
   var shape: Shape
@@ -45,7 +47,7 @@ struct TortureScenario: Sendable {
 
   private var sources: [String] {
     switch shape {
-    case .line, .broadcast: ["0"]
+    case .line, .broadcast, .python: ["0"]
     case .parallel: ["0", "1"]
     case .merge: ["0", "10"]
     case .diamond: ["0", "1", "10"]
@@ -56,6 +58,7 @@ struct TortureScenario: Sendable {
     let all = sources.joined(separator: ",")
     return switch shape {
     case .line, .merge: [File("a.txt", ["1:\(all)"], isOrdered: true)]
+    case .python: [File("a.txt", ["1:\(all)"], isOrdered: false)]
     case .parallel: [File("a.txt", ["12:\(all)"], isOrdered: false)]
     case .broadcast: [File("a.txt", ["1:0"], isOrdered: true), File("b.txt", [":0"], isOrdered: true), File("c.txt", ["1:0"], isOrdered: true)]
     case .diamond: [File("a.txt", ["1:\(all)", "2:\(all)"], isOrdered: false), File("b.txt", ["2:\(all)", ":10"], isOrdered: false)]
@@ -110,6 +113,16 @@ struct TortureScenario: Sendable {
         \(patience)
         """
     }
+    func python(_ name: String, _ inputs: String, processes: Int = 1, _ with: String) -> String {
+      """
+        \(name):
+          plugin: python
+          processes: \(self.processes(processes))
+      \(inputs.isEmpty ? "" : "    inputs: [\(inputs)]\n    queue: {capacity: \(capacity), message: \(limit)B}")
+          with: {python: /usr/bin/python3, \(with)}
+      \(patience)
+      """
+    }
     func sink(_ name: String, _ inputs: String, _ path: String) -> String {
       """
         \(name):
@@ -133,6 +146,12 @@ struct TortureScenario: Sendable {
           source("numbers", 0), transform("work", "numbers", level: 1), sink("out", "work", "a.txt"), sink("raw", "numbers", "b.txt"),
           sink("copy", "work", "c.txt"),
         ]
+      case .python:
+        [
+          python("numbers", "", "callable: \"torture:messages\", arguments: {seed: \(seed), limit: \(limit), count: \(count), source: 0}"),
+          python("same", "numbers", processes: 2, "callable: \"torture:same\""), transform("work", "same", level: 1),
+          python("each", "work", "callable: \"torture:Each\", batch: \(min(16, capacity))"), sink("out", "each", "a.txt"),
+        ]
       case .merge:
         [source("numbers", 0), source("others", 16), transform("work", "numbers, others", level: 1), sink("out", "work", "a.txt")]
       case .diamond:
@@ -152,6 +171,7 @@ struct TortureScenario: Sendable {
     case .parallel: 3 + processes(3) + processes(2)
     case .broadcast: 5
     case .merge: 4
+    case .python: 4 + processes(2)
     case .diamond: 5 + 2 * processes(2)
     }
   }
@@ -162,7 +182,8 @@ struct TortureScenario: Sendable {
   static let all: [TortureScenario] =
     Shape.allCases.flatMap { shape in
       [1, 2, 7, 1024].flatMap { capacity in
-        [300, 1 << 20].map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
+        // A large message takes Python longer than the timeout.
+        (shape == .python ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
       }
     } + [TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 1500, eventsInRun: 1500, isLong: true)]
 
@@ -178,6 +199,7 @@ struct TortureScenario: Sendable {
     TortureScenario(shape: .merge, capacity: 7, limit: 300, events: 40, eventsInRun: 40),
     TortureScenario(shape: .diamond, capacity: 7, limit: 1 << 20, events: 40, eventsInRun: 40),
     TortureScenario(shape: .diamond, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .python, capacity: 7, limit: 300, events: 20, eventsInRun: 20),
     TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 100, eventsInRun: 100, isLong: true),
   ]
 }

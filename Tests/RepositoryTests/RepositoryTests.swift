@@ -121,6 +121,32 @@ import Testing
     for task in ["setup", "build", "run", "test", "check", "install"] { #expect(tasks.contains(task)) }
   }
 
+  /// What `make install` lays down works away from this folder: the program, its Python side, the header and the Swift package.
+  @Test func whatIsInstalledRuns() throws {
+    let folder = try TemporaryFolder()
+    let built = Ringway.binary.deletingLastPathComponent().path
+    let make = try Running(
+      ["-s", "-o", "build", "install", "PREFIX=\(folder.path("usr"))", "BUILT=\(built)"], in: Ringway.repository, executable: URL(fileURLWithPath: "/usr/bin/make"))
+    let installed = try make.finish()
+    try #require(installed.status == 0, "\(installed.output)\(installed.errors)")
+    let program = URL(fileURLWithPath: folder.path("usr/bin/ringway"))
+    func run(_ arguments: String...) throws -> Ringway.Result { try Running(arguments, in: folder.url, executable: program).finish() }
+    for template in ["python", "native-c", "native-swift"] {
+      let made = try run("init", template, "--template", template)
+      #expect(made.status == 0, "\(made.errors)")
+    }
+    let result = try run("run", "python/pipeline.yaml", "--progress", "off")
+    #expect(result.status == 0 && folder.lines("python/results.jsonl").count == 100, "\(result.errors)")
+    let header = try String(contentsOfFile: folder.path("usr/include/ringway_plugin.h"), encoding: .utf8)
+    #expect(try header == String(contentsOfFile: folder.path("native-c/ringway_plugin.h"), encoding: .utf8))
+    let package = try String(contentsOfFile: folder.path("native-swift/Package.swift"), encoding: .utf8)
+    #expect(package.contains("\"\(folder.path("usr/lib/ringway/swift"))\""), "\(package)")
+    let described = try Running(
+      ["swift", "package", "describe", "--package-path", folder.path("usr/lib/ringway/swift"), "--scratch-path", folder.path("scratch")],
+      executable: URL(fileURLWithPath: "/usr/bin/env")).finish()
+    #expect(described.status == 0 && described.output.contains("PluginExport"), "\(described.errors)")
+  }
+
   /// An import that a room does not declare, Foundation in Sources, a C library in a second room.
   @Test func roomsImportWhatTheyMay() throws {
     let sources = Ringway.repository.appendingPathComponent("Sources")

@@ -74,17 +74,16 @@ def find(callable_):
 
 def check(callable_, arguments, kind, batch=None):
     """Finds it and compares the arguments with its signature. Raises Problem."""
-    import inspect
-
     target = find(callable_)
     if not callable(target) and not (kind == "source" and hasattr(target, "__iter__")):
         raise Problem("callable", f"{callable_} is a {type(target).__name__}, which cannot be called")
     name = callable_.partition(":")[2]
-    if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+    kinds = code_flags(target)
+    if kinds & (COROUTINE | ASYNC_GENERATOR):
         raise Problem("callable", f"{name} is a coroutine function, and nothing awaits it", "wrap it: `def f(x): return asyncio.run(g(x))`")
-    if kind == "sink" and inspect.isgeneratorfunction(target):
+    if kind == "sink" and kinds & GENERATOR:
         raise Problem("callable", f"{name} is a generator function, and a sink takes no values from it", "let it do its work without yield")
-    if inspect.isclass(target):
+    if isinstance(target, type):
         bind(target, [], arguments, name)
         if kind != "source" and "__call__" not in dir_of(target):
             raise Problem("callable", f"instances of {name} cannot be called", f"give {name} a method `__call__(self, value)`")
@@ -97,12 +96,51 @@ def check(callable_, arguments, kind, batch=None):
     return target
 
 
+# Flags of a code object, as `inspect` names them. That module knows every kind of callable, and to import it takes longer than the rest
+# of the check, so it is asked only about what is neither a plain function nor a plain class.
+VARARGS, VARKEYWORDS, GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x04, 0x08, 0x20, 0x80, 0x200
+
+
+def code_flags(target):
+    while type(target).__name__ == "partial":
+        target = target.func
+    flags = getattr(getattr(target, "__code__", None), "co_flags", 0)
+    return flags if isinstance(flags, int) else 0
+
+
+def binds_plainly(target, given, arguments):
+    """Whether it is a plain function or class that surely takes so many values and these arguments."""
+    if isinstance(target, type):
+        if type(target) is not type or target.__new__ is not object.__new__ or "__signature__" in dir_of(target):
+            return False
+        if target.__init__ is object.__init__:
+            return not given and not arguments
+        target = target.__init__
+        given += 1
+    if type(target) is not type(binds_plainly) or vars(target):
+        return False
+    code = target.__code__
+    names = code.co_varnames
+    positional = names[: code.co_argcount]
+    keywords = names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    left = positional[given:]
+    if given > len(positional) and not code.co_flags & VARARGS or code.co_posonlyargcount > given:
+        return False
+    for name in arguments:
+        if name in positional[:given] or name not in left and name not in keywords and not code.co_flags & VARKEYWORDS:
+            return False
+    needed = positional[given : max(given, len(positional) - len(target.__defaults__ or ()))]
+    return all(n in arguments for n in needed) and all(n in arguments or n in (target.__kwdefaults__ or ()) for n in keywords)
+
+
 def dir_of(cls):
     """Names that instances have by their class, not the class itself by its own."""
     return {name for base in cls.__mro__ for name in vars(base)}
 
 
 def bind(target, values, arguments, name):
+    if binds_plainly(target, len(values), arguments):
+        return
     import difflib
     import inspect
 
