@@ -9,8 +9,8 @@ let settings: [SwiftSetting] = [
 ]
 
 /// A room: one folder under Sources, one module. Arrows point down only; ARCHITECTURE.md draws them.
-func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], excluding: [String] = []) -> Target {
@@ -68,7 +68,7 @@ let package = Package(
     room("Commands", [
       "Supervision", "Stages", "Plugins", "Python", "Native", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
-    ]),
+    ], resources: [.embedInCode("Templates")]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
     // Measures and torments; not installed.
     .executableTarget(name: "bench", dependencies: ["Commands", "PluginKit", "Rings", "Stages", "Platform", "Specs", "CBench"], swiftSettings: settings),

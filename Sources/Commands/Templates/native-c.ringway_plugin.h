@@ -1,0 +1,1 @@
+../../CRingwayPlugin/ringway_plugin.h
