@@ -78,6 +78,18 @@ struct Check {
     return source.render(diagnostics) + "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)\n"
   }
 
+  /// The plan of a file, for a command that goes no further without one: what is wrong has been said when this throws.
+  static func plan(_ file: String, _ overrides: OverrideOptions) throws -> Plan {
+    let check: Check
+    do throws(Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
+      Output.say("ringway: \(error.text)\n")
+      throw Specs.ExitCode.noInput.end
+    }
+    Output.say(check.text)
+    guard let plan = check.plan else { throw check.code.end }
+    return plan
+  }
+
   struct Unreadable: Error {
     let text: String
   }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Plans
-import Specs
 
 struct GraphCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -17,14 +16,7 @@ struct GraphCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let check: Check
-    do throws(Check.Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
-      Output.say("ringway: \(error.text)\n")
-      throw Specs.ExitCode.noInput.end
-    }
-    Output.say(check.text)
-    guard let plan = check.plan else { throw check.code.end }
-    Output.answer(plan.drawn(as: format))
+    Output.answer(try Check.plan(file, overrides).drawn(as: format))
   }
 }
 

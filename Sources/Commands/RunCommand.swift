@@ -24,13 +24,7 @@ struct RunCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let check: Check
-    do throws(Check.Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
-      Output.say("ringway: \(error.text)\n")
-      throw Specs.ExitCode.noInput.end
-    }
-    Output.say(check.text)
-    guard let plan = check.plan else { throw check.code.end }
+    let plan = try Check.plan(file, overrides)
     var reportFile: ReportFile?
     if let report {
       do throws(ReportFile.Refusal) { reportFile = try ReportFile(report, for: plan) } catch {
