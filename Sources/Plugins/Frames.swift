@@ -63,9 +63,8 @@ final class IncomingFrames {
 
   private let framing: Exec.Framing
   private let longest: Int
-  private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-  private var start = 0
-  private var end = 0
+  private var buffer = ReadBuffer(64 << 10)
+  /// How many of its bytes hold no line's end.
   private var scanned = 0
   /// Bytes of an overlong output that were thrown away.
   private var skipped = 0
@@ -80,16 +79,20 @@ final class IncomingFrames {
   deinit { buffer.deallocate() }
 
   /// Whether something has come that is no whole message.
-  var hasPart: Bool { start < end || skipped > 0 }
+  var hasPart: Bool { buffer.count > 0 || skipped > 0 }
 
   /// Reads what is there, at most what fits.
   ///
   /// - Returns: how many bytes; 0 at the end; nil when there is nothing now
   func fill(from descriptor: Int32) throws(SystemError) -> Int? {
-    makeRoom()
-    let count = try Descriptors.read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
-    end += count ?? 0
-    return count
+    // What is already too long is not kept.
+    if framing != .length, buffer.count > longest {
+      skipped += buffer.count
+      buffer.drop(buffer.count)
+    }
+    // Nothing in it holds a line's end by now; only what is new has to be looked at.
+    scanned = buffer.count
+    return try buffer.fill(from: descriptor)
   }
 
   func next() -> Frame? {
@@ -102,18 +105,18 @@ final class IncomingFrames {
 
   /// All that came, for `framing: message`: the output is whole when the program has ended.
   func rest() -> Frame {
-    if skipped > 0 || end - start > longest { return .tooLong(skipped + end - start) }
-    return .whole(UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
+    if skipped > 0 || buffer.count > longest { return .tooLong(skipped + buffer.count) }
+    return .whole(buffer.bytes)
   }
 
   private func nextLine() -> Frame? {
-    guard let newline = UnsafeRawBufferPointer(rebasing: buffer[scanned..<end]).firstIndex(of: UInt8(ascii: "\n")) else {
-      scanned = end
+    guard let newline = UnsafeRawBufferPointer(rebasing: buffer.bytes[scanned...]).firstIndex(of: UInt8(ascii: "\n")) else {
+      scanned = buffer.count
       return nil
     }
-    let line = UnsafeRawBufferPointer(rebasing: buffer[start..<(scanned + newline)])
-    start = scanned + newline + 1
-    scanned = start
+    let line = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<(scanned + newline)])
+    buffer.drop(line.count + 1)
+    scanned = 0
     let length = skipped + line.count
     skipped = 0
     return length > longest ? .tooLong(length) : .whole(line)
@@ -121,46 +124,23 @@ final class IncomingFrames {
 
   private func nextCounted() -> Frame? {
     if toSkip > 0 {
-      let count = min(toSkip, end - start)
-      start += count
+      let count = min(toSkip, buffer.count)
+      buffer.drop(count)
       toSkip -= count
       if toSkip > 0 { return nil }
       defer { skipped = 0 }
       return .tooLong(skipped)
     }
-    guard end - start >= 4 else { return nil }
-    let length = (0..<4).reduce(0) { $0 | Int(buffer[start + $1]) << (8 * $1) }
+    let bytes = buffer.bytes
+    guard bytes.count >= 4 else { return nil }
+    let length = (0..<4).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
     if length > longest {
-      start += 4
+      buffer.drop(4)
       (skipped, toSkip) = (length, length)
       return nextCounted()
     }
-    guard end - start - 4 >= length else { return nil }
-    let frame = UnsafeRawBufferPointer(rebasing: buffer[(start + 4)..<(start + 4 + length)])
-    start += 4 + length
-    return .whole(frame)
-  }
-
-  private func makeRoom() {
-    // What is already too long is not kept.
-    if framing != .length, end - start > longest {
-      skipped += end - start
-      start = end
-    }
-    if start == end {
-      start = 0
-      end = 0
-    } else if end == buffer.count, start > 0 {
-      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
-      end -= start
-      start = 0
-    } else if end == buffer.count {
-      let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * 2, alignment: 16)
-      larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<end]))
-      buffer.deallocate()
-      buffer = larger
-    }
-    // Under `lines` only what is new has to be looked at for a line's end; nothing before `end` holds one by now.
-    scanned = end
+    guard bytes.count - 4 >= length else { return nil }
+    buffer.drop(4 + length)
+    return .whole(UnsafeRawBufferPointer(rebasing: bytes[4..<(4 + length)]))
   }
 }
