@@ -70,6 +70,12 @@ public final class Running {
     }
   }
 
+  /// Whether a process is there and no zombie (proc_pid_stat(5)).
+  public static func isAlive(_ pid: Int32) -> Bool {
+    guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+    return !status.contains(") Z ")
+  }
+
   /// Whether every thread of a process sleeps (proc_pid_stat(5)).
   public static func isAsleep(_ pid: Int32) -> Bool {
     let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []

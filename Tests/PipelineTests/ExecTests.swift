@@ -30,13 +30,8 @@ import Testing
   }
 
   private func run(_ file: String, _ folder: TemporaryFolder) throws -> (result: Ringway.Result, report: Report) {
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
-    return (result, try Report(folder.path("report.json")))
-  }
-
-  private func isAlive(_ pid: Int32) -> Bool {
-    guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
-    return !status.contains(") Z ")
+    let result = try folder.run(file: file)
+    return (result, try folder.report)
   }
 
   // MARK: Real programs
@@ -176,7 +171,7 @@ import Testing
   func nothingIsLostOrDoubledWhenWorkersAndProgramsAreKilled(with: String) throws {
     let folder = try TemporaryFolder()
     // Slow enough that there is something to kill, by the rate of the source.
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         numbers: {plugin: generate, with: {count: 3000, rate: 1000/s}}
@@ -189,14 +184,13 @@ import Testing
             \(with.split(separator: "\n").joined(separator: "\n      "))
         results: {plugin: file.write, inputs: [work], with: {path: out.txt}}
       """)
-    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
     let kills = killAtRandom(running, stage: "work", output: folder.path("out.txt"))
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors.suffix(3000))")
     #expect(kills > 10)
     let numbers = folder.lines("out.txt").compactMap { Int($0) }
     #expect(numbers.sorted() == Array(0..<3000), "\(numbers.count) lines")
-    #expect(try Report(folder.path("report.json")).balances)
+    #expect(try folder.report.balances)
   }
 
   @Test func aSinkLosesNothingWhenItsProgramsAreKilled() throws {
@@ -224,14 +218,13 @@ import Testing
   @Test(arguments: ["runner", "worker"]) func aProgramDiesWithItsWorker(victim: String) throws {
     let folder = try TemporaryFolder()
     let stubborn = "[perl, -e, '$|=1; while (1) { my $l = <STDIN>; if (defined $l) { print $l } else { sleep 1 } }']"
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         ticks: {plugin: exec, with: {command: [perl, -e, '$|=1; print "$_\\n" for 1..5; sleep 1 while 1']}}
         echo: {plugin: exec, inputs: [ticks], with: {command: \(stubborn)}}
         out: {plugin: file.write, inputs: [echo], with: {path: out.txt}}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     #expect(eventually { folder.lines("out.txt").count == 5 }, "\(running.errors)")
     let worker = try #require(running.workers.first { $0.stage == "echo" })
     let programs = Running.pids(childrenOf: worker.pid)
@@ -239,7 +232,7 @@ import Testing
     let all = victim == "runner" ? running.workers.flatMap { Running.pids(childrenOf: $0.pid) } + running.workers.map(\.pid) : programs
     #expect(all.count == (victim == "runner" ? 5 : 1))
     kill(victim == "runner" ? running.pid : worker.pid, SIGKILL)
-    #expect(eventually(within: 5) { !all.contains(where: isAlive) })
+    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) })
     if victim == "worker" {
       kill(running.pid, SIGINT)
       // The echo holds nothing, but it does not end by itself either: it is killed in the end.
@@ -250,19 +243,18 @@ import Testing
   /// A shell's children stay in the worker's group, which ends with the worker.
   @Test func whatAProgramHasStartedEndsWithTheWorker() throws {
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         ticks: {plugin: exec, with: {command: "sleep 1000 & echo $!; wait", shell: true}}
         out: {plugin: file.write, inputs: [ticks], with: {path: out.txt}}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     #expect(eventually { folder.lines("out.txt").count == 1 }, "\(running.errors)")
     let grandchild = try #require(folder.lines("out.txt").first.flatMap { Int32($0) })
-    #expect(isAlive(grandchild))
+    #expect(Running.isAlive(grandchild))
     kill(running.pid, SIGINT)
     #expect(try running.finish(within: 30).status == 0)
-    #expect(eventually { !isAlive(grandchild) })
+    #expect(eventually { !Running.isAlive(grandchild) })
   }
 
   @Test func aProgramHasNoSignalsBlockedAndNoDescriptorsOfOurs() throws {
@@ -357,7 +349,7 @@ import Testing
     #expect(folder.lines("out.txt") == numbers && report.stage("work", "restarts") == 1)
     #expect(result.errors.contains("perl has read its input and answers nothing: it probably holds its output back; set $| = 1 in it"))
     let stalled = try #require(Int32(try String(contentsOfFile: folder.path("seen"), encoding: .utf8)))
-    #expect(!isAlive(stalled))
+    #expect(!Running.isAlive(stalled))
   }
 
   @Test func aFloodOfErrorsHoldsNothingUp() throws {
@@ -470,7 +462,7 @@ import Testing
     let script = "$|=1; for (0..1999) { print qq($_\\n); select undef, undef, undef, 0.0005 }"
     let file = try source(folder, "[perl, -e, '\(script)']")
     let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "restart: {backoff: 1ms}", with: "restart: {backoff: 1ms, max: 1000}")
-    let running = try Running(["run", try folder.write("p.yaml", text), "--progress", "off"])
+    let running = try folder.start(text)
     var seen = 0
     for goal in [100, 500, 1200] {
       #expect(eventually { folder.lines("out.txt").count > goal }, "\(running.errors)")
@@ -502,11 +494,11 @@ import Testing
 
   @Test func aSourceThatNeverEndsIsDrained() throws {
     let folder = try TemporaryFolder()
-    let running = try Running(["run", try source(folder, "[\"yes\"]"), "--progress", "off", "--report", folder.path("report.json")])
+    let running = try folder.start(file: try source(folder, "[\"yes\"]"))
     #expect(eventually { folder.lines("out.txt").count > 1000 }, "\(running.errors)")
     kill(running.pid, SIGINT)
     #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
-    #expect(try Report(folder.path("report.json")).balances)
+    #expect(try folder.report.balances)
   }
 
   private func sink(_ folder: TemporaryFolder, _ command: String) throws -> String {

@@ -5,34 +5,29 @@ import Testing
 /// What goes wrong in the field, with real processes.
 @Suite struct FaultTests {
   /// An endless source, a transform in four processes, a file.
-  private func endless(_ folder: TemporaryFolder, extra: String = "") throws -> String {
-    try folder.write("endless.yaml", """
-      ringway: 1
-      stages:
-        numbers:
-          plugin: generate
-          with: {rate: 2000/s}
-        digest:
-          plugin: hash
-          inputs: [numbers]
-          processes: 4
-          \(extra)
-        results:
-          plugin: file.write
-          inputs: [digest]
-          with: {path: out.txt}
-      """)
+  private func endless(_ extra: String = "") -> String {
+    """
+    ringway: 1
+    stages:
+      numbers:
+        plugin: generate
+        with: {rate: 2000/s}
+      digest:
+        plugin: hash
+        inputs: [numbers]
+        processes: 4
+        \(extra)
+      results:
+        plugin: file.write
+        inputs: [digest]
+        with: {path: out.txt}
+    """
   }
 
-  private func start(_ file: String, _ folder: TemporaryFolder) throws -> Running {
-    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+  private func startEndless(_ folder: TemporaryFolder, _ extra: String = "") throws -> Running {
+    let running = try folder.start(endless(extra))
     #expect(eventually { folder.lines("out.txt").count > 50 }, "\(running.errors)")
     return running
-  }
-
-  private func isAlive(_ pid: Int32) -> Bool {
-    guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
-    return !status.contains(") Z ")
   }
 
   // MARK: Signals
@@ -48,7 +43,7 @@ import Testing
       """)
     let result = try Ringway.run(["run", file, "--report", folder.path("report.json")])
     #expect(result.status == 0 && result.errors.contains("every queue balances, 100 dropped, 0 left"), "\(result.errors)")
-    #expect(try Report(folder.path("report.json")).stage("numbers", "dropped") == 100)
+    #expect(try folder.report.stage("numbers", "dropped") == 100)
     let named = result.errors.components(separatedBy: "dropped a message: ").count - 1
     #expect(20..<100 ~= named && result.errors.contains("messages more in that second"), "\(named) are named")
   }
@@ -83,11 +78,11 @@ import Testing
   @Test(arguments: [SIGINT, SIGTERM])
   func oneSignalDrains(signal: Int32) throws {
     let folder = try TemporaryFolder()
-    let running = try start(try endless(folder), folder)
+    let running = try startEndless(folder)
     kill(running.pid, signal)
     let result = try running.finish(within: 20)
     #expect(result.status == 0, "\(result.errors)")
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.outcome == "drained" && report.balances)
     #expect(report.stage("numbers", "out") == folder.lines("out.txt").count, "what the source made has all arrived")
   }
@@ -96,19 +91,19 @@ import Testing
   @Test func aSinkThatIsStillOpeningDoesNotHoldUpADrain() throws {
     let folder = try TemporaryFolder()
     #expect(mkfifo(folder.path("out.txt"), 0o600) == 0)
-    let running = try Running(["run", try endless(folder), "--progress", "off", "--report", folder.path("report.json")])
+    let running = try folder.start(endless())
     #expect(eventually { running.workers.count == 6 && running.workers.allSatisfy { Running.isAsleep($0.pid) } }, "\(running.errors)")
     kill(running.pid, SIGTERM)
     // Far less than the half minute that a drain may take.
     let result = try running.finish(within: 10)
     #expect(result.status == 0, "\(result.errors)")
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.outcome == "drained" && report.balances && report.stage("numbers", "out") == 0)
   }
 
   @Test func aSecondSignalStopsAtOnce() throws {
     let folder = try TemporaryFolder()
-    let running = try startComputing(try endless(folder, extra: "with: {rounds: 500000000}"))
+    let running = try startComputing(folder, endless("with: {rounds: 500000000}"))
     let workers = running.workers.map(\.pid)
     kill(running.pid, SIGINT)
     #expect(eventually { running.errors.contains("draining") })
@@ -117,11 +112,11 @@ import Testing
     let result = try running.finish(within: 20)
     #expect(result.status == 75)
     #expect(Date().timeIntervalSince(began) < 1.5)
-    #expect(eventually { !workers.contains(where: isAlive) })
+    #expect(eventually { !workers.contains(where: Running.isAlive) })
   }
 
-  private func startComputing(_ file: String) throws -> Running {
-    let running = try Running(["run", file, "--progress", "off"])
+  private func startComputing(_ folder: TemporaryFolder, _ pipeline: String) throws -> Running {
+    let running = try folder.start(pipeline)
     // The processes that compute have begun to: their time grows.
     #expect(eventually { running.workers.filter { $0.stage == "digest" && cpuTicks($0.pid) > 20 }.count == 4 }, "\(running.errors)")
     return running
@@ -136,10 +131,7 @@ import Testing
 
   @Test func aDrainThatTakesTooLongStopsWithWorkLeft() throws {
     let folder = try TemporaryFolder()
-    let file = try endless(folder, extra: "with: {rounds: 900000000}")
-    let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "ringway: 1", with: "ringway: 1\ndrain: 300ms")
-    try folder.write("endless.yaml", text)
-    let running = try startComputing(file)
+    let running = try startComputing(folder, "drain: 300ms\n" + endless("with: {rounds: 900000000}"))
     kill(running.pid, SIGTERM)
     let result = try running.finish(within: 20)
     #expect(result.status == 75)
@@ -150,19 +142,19 @@ import Testing
 
   @Test func nothingIsLeftAfterTheRunnerIsKilled() throws {
     let folder = try TemporaryFolder()
-    let running = try start(try endless(folder), folder)
+    let running = try startEndless(folder)
     let workers = running.workers.map(\.pid)
     #expect(workers.count == 6)
     kill(running.pid, SIGKILL)
     let began = Date()
-    #expect(eventually { !workers.contains(where: isAlive) })
+    #expect(eventually { !workers.contains(where: Running.isAlive) })
     #expect(Date().timeIntervalSince(began) < 1)
   }
 
   @Test func aStoppedWorkerIsKilledByItsTimeoutAndItsMessageGoesOn() throws {
     let folder = try TemporaryFolder()
     // Slow enough that a worker is nearly always inside a call.
-    let running = try start(try endless(folder, extra: "timeout: 400ms\n    with: {rounds: 2000}"), folder)
+    let running = try startEndless(folder, "timeout: 400ms\n    with: {rounds: 2000}")
     let worker = try #require(running.workers.first { $0.stage == "digest" })
     // A worker that happens to wait for its ring when it is stopped is no late message: another try then.
     var stopped = 0
@@ -174,18 +166,18 @@ import Testing
       kill(victim.pid, SIGCONT)
     }
     #expect(running.errors.contains("took longer than the timeout"))
-    #expect(eventually { !isAlive(worker.pid) || running.workers.filter { $0.stage == "digest" }.count == 4 })
+    #expect(eventually { !Running.isAlive(worker.pid) || running.workers.filter { $0.stage == "digest" }.count == 4 })
     kill(running.pid, SIGTERM)
     let result = try running.finish(within: 30)
     #expect(result.status == 0, "\(result.errors)")
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.balances && report.stage("digest", "restarts") >= 1)
     #expect(report.stage("numbers", "out") == folder.lines("out.txt").count)
   }
 
   @Test func aMessageThatNeverEndsIsGivenUpAndNamed() throws {
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", """
+    let result = try folder.run("""
       ringway: 1
       stages:
         numbers:
@@ -204,17 +196,16 @@ import Testing
           inputs: [work]
           with: {path: out.txt}
       """)
-    let result = try Ringway.run(["run", file, "--report", folder.path("report.json")])
     #expect(result.status == 0, "\(result.errors)")
     #expect(Set(folder.lines("out.txt")) == Set((0..<50).filter { $0 != 7 }.map(String.init)))
     #expect(result.errors.contains("dropped a message: 2 workers died with this message in hand"))
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.stage("work", "dropped") == 1 && report.balances)
   }
 
   @Test func aStageThatNeverStartsSpendsItsRestarts() throws {
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         numbers:
@@ -228,7 +219,6 @@ import Testing
           plugin: discard
           inputs: [work]
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     // Every new worker of the stage is killed as soon as it is seen.
     while running.process.isRunning { for worker in running.workers where worker.stage == "work" { kill(worker.pid, SIGKILL) } }
     let result = try running.finish()
@@ -280,7 +270,7 @@ import Testing
   @Test func aMessageThatFailsStopsTheRunAndIsNamed() throws {
     let folder = try TemporaryFolder()
     try folder.write("in.txt", "1\n2\nthis is no JSON\n4\n")
-    let file = try folder.write("p.yaml", """
+    let pipeline = """
       ringway: 1
       stages:
         lines:
@@ -294,25 +284,23 @@ import Testing
           plugin: file.write
           inputs: [double]
           with: {path: out.txt}
-      """)
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+      """
+    let result = try folder.run(pipeline)
     #expect(result.status == 65)
     #expect(result.errors.contains("stage \"double\" gave up a message: the message is not JSON"))
     #expect(!result.errors.contains("this is no JSON"), "a payload is nobody's business")
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.outcome == "failed" && report.balances)
 
-    let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "    with: {filter", with: "    on_error: {then: drop}\n    with: {filter")
-    try folder.write("p.yaml", text)
-    let dropped = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    let dropped = try folder.run(pipeline.replacingOccurrences(of: "    with: {filter", with: "    on_error: {then: drop}\n    with: {filter"))
     #expect(dropped.status == 0, "\(dropped.errors)")
     #expect(folder.lines("out.txt") == ["2", "4", "8"])
-    #expect(try Report(folder.path("report.json")).stage("double", "dropped") == 1)
+    #expect(try folder.report.stage("double", "dropped") == 1)
   }
 
   @Test func oneMessageBecomesThousandsThroughAQueueOfTwo() throws {
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", """
+    let result = try folder.run("""
       ringway: 1
       stages:
         one:
@@ -329,7 +317,6 @@ import Testing
           queue: {capacity: 2, message: 1KiB}
           with: {path: out.txt}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off"])
     #expect(result.status == 0, "\(result.errors)")
     let lines = folder.lines("out.txt")
     #expect(lines.count == 15_000 && Set(lines).count == 15_000)
@@ -337,7 +324,7 @@ import Testing
 
   @Test func everyReaderOfAStageGetsEveryMessageAndInputsMerge() throws {
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", """
+    let result = try folder.run("""
       ringway: 1
       stages:
         a:
@@ -365,7 +352,6 @@ import Testing
           inputs: [hashes]
           with: {path: other.txt}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off"])
     #expect(result.status == 0, "\(result.errors)")
     let numbers = folder.lines("out.txt").compactMap { Int($0) }
     #expect(numbers.count == 4000 && Set(numbers) == Set(-2000..<2000))
@@ -380,7 +366,7 @@ import Testing
     for (i, size) in sizes.enumerated() {
       try folder.write(String(format: "in%02d.bin", i), String(repeating: Character(UnicodeScalar(UInt8(97 + i))), count: size))
     }
-    let file = try folder.write("p.yaml", """
+    let result = try folder.run("""
       ringway: 1
       stages:
         files:
@@ -392,7 +378,6 @@ import Testing
           queue: {capacity: 3}
           with: {path: out.txt}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out.txt").map(\.count) == sizes)
   }
@@ -419,11 +404,11 @@ import Testing
           inputs: [greet]
           with: {path: out.txt}
       """)
-    let running = try Running(["run", file, "--progress", "off", "--set", "name=world"])
+    let running = try folder.start(file: file, "--set", "name=world")
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out.txt") == ["hello world"])
-    let again = try Ringway.run(["run", file, "--progress", "off"], environment: ["RINGWAY_NAME": "moon"])
+    let again = try folder.run(file: file, environment: ["RINGWAY_NAME": "moon"])
     #expect(again.status == 0 && folder.lines("out.txt") == ["hello moon"])
   }
 
@@ -457,7 +442,7 @@ import Testing
     }
     #expect(result.status == 74, "\(result.errors)")
     #expect(result.errors.contains("disk/out.txt: No space left on device"))
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.balances)
     // What was committed stands in the file, whole and in order, and nothing of the line that did not fit, to which a later run would append.
     let text = try String(contentsOfFile: folder.path("out.txt"), encoding: .utf8)
@@ -466,8 +451,7 @@ import Testing
     #expect(lines.count == report.stage("results", "out") && lines.count > 0)
     for (i, line) in lines.enumerated() { #expect(line.hasPrefix("{\"n\":\(i),")) }
 
-    let full = try folder.write("full.yaml", "ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: /dev/full}\n")
-    let device = try Ringway.run(["run", full, "--progress", "off"])
+    let device = try folder.run("ringway: 1\nstages:\n  n:\n    plugin: generate\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: /dev/full}\n")
     #expect(device.status == 74)
     #expect(device.errors.contains("No space left on device"))
   }
@@ -499,7 +483,7 @@ import Testing
     mkfifo(folder.path("a.txt"), 0o600)
     try folder.write("b.txt", "hello\n")
     let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: file.read\n    with: {path: \"?.txt\"}\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: out.log}\n")
-    let running = try Running(["run", file, "--progress", "off"])
+    let running = try folder.start(file: file)
     // Opening the pipe for writing succeeds once the source reads from it.
     let writer = open(folder.path("a.txt"), O_WRONLY)
     write(writer, "first\n", 6)

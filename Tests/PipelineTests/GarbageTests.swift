@@ -8,7 +8,7 @@ import Testing
   private static let codes: Set<Int32> = [0, 64, 65, 66, 69, 70, 71, 73, 74, 75, 76, 77, 78, 100]
 
   private func start(_ folder: TemporaryFolder) throws -> Running {
-    let file = try folder.write("garbage.yaml", """
+    let running = try folder.start("""
       ringway: 1
       drain: 1s
       stages:
@@ -23,7 +23,6 @@ import Testing
           on_error: {then: drop, deaths: 200}
         results: {plugin: discard, inputs: [check], queue: {capacity: 5, message: 32KiB}, restart: {max: 50, backoff: 1ms}}
       """)
-    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
     #expect(eventually { running.workers.count == 4 && mappings(of: running).count == 5 }, "\(running.errors)")
     return running
   }

@@ -5,20 +5,20 @@ import Testing
 
 /// Delivery over HTTP to receivers that behave badly.
 @Suite struct HTTPTests {
-  private func pipeline(_ folder: TemporaryFolder, port: Int, count: Int = 200, settings: String = "", stage: String = "") throws -> String {
-    try folder.write("p.yaml", """
-      ringway: 1
-      stages:
-        numbers:
-          plugin: generate
-          with: {count: \(count)}
-        send:
-          plugin: http.post
-          inputs: [numbers]
-          queue: {capacity: 64}
-          \(stage)
-          with: {url: "http://user:secret-word@127.0.0.1:\(port)/in", concurrency: 16\(settings)}
-      """)
+  private func pipeline(port: Int, count: Int = 200, settings: String = "", stage: String = "") -> String {
+    """
+    ringway: 1
+    stages:
+      numbers:
+        plugin: generate
+        with: {count: \(count)}
+      send:
+        plugin: http.post
+        inputs: [numbers]
+        queue: {capacity: 64}
+        \(stage)
+        with: {url: "http://user:secret-word@127.0.0.1:\(port)/in", concurrency: 16\(settings)}
+    """
   }
 
   private func numbers(_ requests: [Receiver.Request]) -> Set<Int> {
@@ -29,7 +29,7 @@ import Testing
     let receiver = try Receiver { _, _ in .status(204) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port))
     #expect(result.status == 0, "\(result.errors)")
     #expect(receiver.requests.count == 200 && numbers(receiver.requests).count == 200)
     #expect(Set(receiver.requests.map(\.key)).count == 200)
@@ -44,13 +44,12 @@ import Testing
     defer { receiver.close() }
     let folder = try TemporaryFolder()
     #expect(mkfifo(folder.path("lines"), 0o600) == 0)
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         lines: {plugin: file.read, with: {path: lines}}
         send: {plugin: http.post, inputs: [lines], with: {url: "http://127.0.0.1:\(receiver.port)/in"}}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     let lines = try FileHandle(forUpdating: folder.url.appendingPathComponent("lines"))
     for n in 1...5 {
       try lines.write(contentsOf: Data("\(n)\n".utf8))
@@ -71,17 +70,17 @@ import Testing
     }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 30), "--progress", "off", "--report", folder.path("report.json")])
+    let result = try folder.run(pipeline(port: receiver.port, count: 30))
     #expect(result.status == 0, "\(result.errors)")
     let byBody = Dictionary(grouping: receiver.requests, by: \.body)
     #expect(byBody.count == 30 && byBody.values.allSatisfy { $0.count == 2 && Set($0.map(\.key)).count == 1 })
-    #expect(try Report(folder.path("report.json")).stage("send", "retries") == 30)
+    #expect(try folder.report.stage("send", "retries") == 30)
   }
 
   @Test func aReceiverThatComesUpLateGetsEverything() throws {
     let port = try Receiver.freePort()
     let folder = try TemporaryFolder()
-    let running = try Running(["run", try pipeline(folder, port: port, count: 50), "--progress", "off"])
+    let running = try folder.start(pipeline(port: port, count: 50))
     #expect(eventually { running.workers.count == 2 })
     let receiver = try Receiver(port: port) { _, _ in .status(200) }
     defer { receiver.close() }
@@ -99,7 +98,7 @@ import Testing
     }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let running = try Running(["run", try pipeline(folder, port: receiver.port, count: 2000), "--progress", "json", "--report", folder.path("report.json")])
+    let running = try folder.start(pipeline(port: receiver.port, count: 2000), "--progress", "json")
     // 16 under way, 48 behind them in the queue of 64, and the source waits.
     #expect(eventually { receiver.requests.count == 16 })
     #expect(eventually { running.errors.contains("\"out\":64,") })
@@ -108,7 +107,7 @@ import Testing
     let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers(receiver.requests).count == 2000)
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.balances && report.json["bottleneck"] as? String == "send", "\(result.errors)")
   }
 
@@ -116,7 +115,7 @@ import Testing
     let receiver = try Receiver { _, number in number % 5 == 0 ? .cut : .status(200) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 40), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port, count: 40))
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers(receiver.requests).count == 40)
     for (_, requests) in Dictionary(grouping: receiver.requests, by: \.body) { #expect(Set(requests.map(\.key)).count == 1) }
@@ -128,7 +127,7 @@ import Testing
     let receiver = try Receiver { _, number in number <= 3 ? .raw(answer) : .status(200) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 20), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port, count: 20))
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers(receiver.requests).count == 20)
   }
@@ -138,25 +137,25 @@ import Testing
     let receiver = try Receiver { _, _ in .raw(answer) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 3, settings: ", give_up: 600ms"), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port, count: 3, settings: ", give_up: 600ms"))
     #expect(result.status == 69 && result.errors.contains("was unavailable for 600ms: \(words)"), "\(result.errors)")
   }
 
   @Test func aReceiverThatIsNeverThereEndsTheRunWith69() throws {
     let port = try Receiver.freePort()
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: port, settings: ", give_up: 600ms"), "--progress", "off", "--report", folder.path("report.json")])
+    let result = try folder.run(pipeline(port: port, settings: ", give_up: 600ms"))
     #expect(result.status == 69, "\(result.errors)")
     #expect(result.errors.contains("http://127.0.0.1:\(port) was unavailable for 600ms"))
     #expect(!result.errors.contains("secret-word"))
-    #expect(try Report(folder.path("report.json")).balances)
+    #expect(try folder.report.balances)
   }
 
   @Test func silenceIsEndedByTheTimeout() throws {
     let receiver = try Receiver { _, number in number <= 3 ? .silence : .status(200) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, count: 20, settings: ", timeout: 300ms"), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port, count: 20, settings: ", timeout: 300ms"))
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers(receiver.requests).count == 20)
   }
@@ -167,12 +166,11 @@ import Testing
     }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let file = try pipeline(folder, port: receiver.port, count: 20, stage: "on_error: {retries: 1, then: drop}")
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    let result = try folder.run(pipeline(port: receiver.port, count: 20, stage: "on_error: {retries: 1, then: drop}"))
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.errors.contains("answered 422: no threes") && result.errors.contains("answered 302"))
     #expect(!result.errors.contains("\u{1b}[31m"))
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.stage("send", "dropped") == 2 && report.stage("send", "errors") == 4 && report.balances)
   }
 
@@ -181,7 +179,7 @@ import Testing
     let receiver = try Receiver { request, _ in request.body.contains("\"n\":30,") ? .status(422) : .status(200) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let result = try Ringway.run(["run", try pipeline(folder, port: receiver.port, stage: "processes: 2"), "--progress", "off"])
+    let result = try folder.run(pipeline(port: receiver.port, stage: "processes: 2"))
     #expect(result.status == 65 && result.errors.contains("answered 422"), "\(result.errors)")
     #expect(!result.errors.contains("in hand"), "\(result.errors)")
   }
@@ -192,7 +190,7 @@ import Testing
     let seed = testSeed()
     print("http kills: RINGWAY_SEED=\(seed)")
     var random = Seeded(seed)
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         numbers:
@@ -212,7 +210,6 @@ import Testing
           inputs: [receive]
           with: {path: out.txt}
       """)
-    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")])
     for _ in 0..<12 {
       let before = folder.lines("out.txt").count
       _ = eventually(within: 2) { folder.lines("out.txt").count > before + 100 }
@@ -233,7 +230,7 @@ import Testing
     let holder = open(folder.path("slow"), O_RDWR)
     defer { close(holder) }
     // The reader of this pipe is the test, which reads nothing: the queue fills and stays full.
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       drain: 200ms
       stages:
@@ -246,7 +243,6 @@ import Testing
           queue: {capacity: 2, message: 64KiB}
           with: {path: slow}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     #expect(eventually { running.workers.count == 2 })
     let body = folder.path("body")
     try String(repeating: "x", count: 60_000).write(toFile: body, atomically: true, encoding: .utf8)
@@ -265,7 +261,7 @@ import Testing
   @Test func otherMethodsPathsAndSizesAreRefused() throws {
     let folder = try TemporaryFolder()
     let port = try Receiver.freePort()
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         receive:
@@ -276,7 +272,6 @@ import Testing
           inputs: [receive]
           with: {path: out.txt}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     #expect(eventually { running.workers.count == 2 })
     let base = "http://127.0.0.1:\(port)"
     let curl = try Running(
@@ -294,13 +289,12 @@ import Testing
   @Test func anEmptyKeyIsNone() throws {
     let folder = try TemporaryFolder()
     let port = try Receiver.freePort()
-    let file = try folder.write("p.yaml", """
+    let running = try folder.start("""
       ringway: 1
       stages:
         receive: {plugin: http.listen, with: {address: "127.0.0.1:\(port)", limit: 2, linger: 0s}}
         results: {plugin: file.write, inputs: [receive], with: {path: out.txt}}
       """)
-    let running = try Running(["run", file, "--progress", "off"])
     #expect(eventually { running.workers.count == 2 })
     let post = "curl -s -m 10 --retry 10 --retry-connrefused -o /dev/null -w '%{http_code}\\n' -H 'Idempotency-Key;' http://127.0.0.1:\(port)/"
     let curl = try Running(["-c", "\(post) -d one; \(post) -d two"], executable: URL(fileURLWithPath: "/bin/bash"))
@@ -313,8 +307,7 @@ import Testing
     let receiver = try Receiver { _, _ in .status(200) }
     defer { receiver.close() }
     let folder = try TemporaryFolder()
-    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  r:\n    plugin: http.listen\n    with: {address: \"127.0.0.1:\(receiver.port)\"}\n  o:\n    plugin: discard\n    inputs: [r]\n")
-    let result = try Ringway.run(["run", file, "--progress", "off"])
+    let result = try folder.run("ringway: 1\nstages:\n  r:\n    plugin: http.listen\n    with: {address: \"127.0.0.1:\(receiver.port)\"}\n  o:\n    plugin: discard\n    inputs: [r]\n")
     #expect(result.status == 73)
     #expect(result.errors.contains("cannot listen on 127.0.0.1:\(receiver.port): Address already in use"))
   }

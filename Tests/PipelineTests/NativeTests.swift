@@ -80,7 +80,7 @@ import Testing
         out: {plugin: file.write, inputs: [shout], with: {path: out}}
       """)
     _ = try folder.write("lines", "hello\n\nwörld\n")
-    let result = try Ringway.run(["run", file, "--progress", "off"])
+    let result = try folder.run(file: file)
     #expect(result.status == 0 && result.errors.contains("dropped a message: there is nothing to shout"), "\(result.errors)")
     #expect(folder.lines("out").sorted() == ["HELLOO", "WÖRLDD"])
     let wrong = try Ringway.run(["validate", file, "--set", "stages.shout.with.times=50"])
@@ -116,11 +116,11 @@ import Testing
       few: {plugin: jq, inputs: [same], with: {filter: "select(. < 5)"}}
       say: {plugin: say, inputs: [few]}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    let result = try folder.run(file: file)
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out").compactMap { Int($0) }.sorted() == Array(0..<2000))
     for n in 0..<5 { #expect(result.errors.contains("say | got \(n)\n"), "\(result.errors)") }
-    let report = try Report(folder.path("report.json"))
+    let report = try folder.report
     #expect(report.balances && report.stage("count", "restarts") == 1 && report.stage("same", "restarts") == 1, "\(result.errors)")
   }
 
@@ -139,7 +139,7 @@ import Testing
       it: {plugin: it, inputs: [count]}
       end: {plugin: discard, inputs: [it], queue: {message: 4KiB}}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off"])
+    let result = try folder.run(file: file)
     #expect(result.status == status && result.errors.contains(error), "\(result.errors)")
   }
 
@@ -150,7 +150,7 @@ import Testing
       count: {plugin: generate, with: {count: 3}}
       it: {plugin: it, inputs: [count]}
       """)
-    let result = try Ringway.run(["run", file, "--progress", "off"])
+    let result = try folder.run(file: file)
     #expect(result.status == 78 && result.errors.contains("stage \"it\": no licence"), "\(result.errors)")
   }
 

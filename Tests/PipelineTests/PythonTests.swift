@@ -20,12 +20,9 @@ import Testing
       file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
     }
 
-    func run(_ more: String...) throws -> Ringway.Result {
-      try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")] + more)
-    }
-
-    func start() throws -> Running { try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")]) }
-    var report: Report { get throws { try Report(folder.path("report.json")) } }
+    func run() throws -> Ringway.Result { try folder.run(file: file) }
+    func start() throws -> Running { try folder.start(file: file) }
+    var report: Report { get throws { try folder.report } }
     func lines(_ name: String = "out") -> [String] { folder.lines(name) }
   }
 
@@ -559,14 +556,13 @@ import Testing
       return
     }
     _ = try folder.write("stages.py", "import sys\ndef work(value): return sys.prefix\n")
-    let file = try folder.write("p.yaml", """
+    let result = try folder.run("""
       ringway: 1
       stages:
         count: {plugin: generate, with: {count: 1}}
         work: {plugin: python, inputs: [count], with: {callable: "stages:work"}}
         out: {plugin: file.write, inputs: [work], with: {path: out}}
-      """)
-    let result = try Ringway.run(["run", file, "--progress", "off"], environment: ["VIRTUAL_ENV": folder.path("venv")])
+      """, environment: ["VIRTUAL_ENV": folder.path("venv")])
     #expect(result.status == 0 && folder.lines("out").first?.hasSuffix("/venv") == true, "\(result.errors)")
   }
 
