@@ -79,8 +79,8 @@ let package = Package(
 
     tests("SpecsTests", ["Specs"]),
     tests("DocumentsTests", ["Documents", "Specs"]),
-    tests("SchemasTests", ["Schemas", "Documents", "Specs"]),
-    tests("PlansTests", ["Plans", "Schemas", "Documents", "Specs"]),
+    tests("SchemasTests", ["Harness", "Schemas", "Documents", "Specs"]),
+    tests("PlansTests", ["Harness", "Plans", "Schemas", "Documents", "Specs"]),
     tests("PlatformTests", ["Platform"]),
     tests("RingsTests", ["Rings", "Platform"]),
     tests("StepperTests", ["Harness"]),

@@ -28,7 +28,7 @@ struct ExpansionTests {
     _ value: String, set: [(path: String, value: String)] = [], environment: [String: String] = [:], at path: [String] = ["stages", "b", "with", "text"]
   ) throws -> (node: Node?, diagnostics: [Diagnostic], secrets: Secrets) {
     let document = try yaml(Self.file.replacing("VALUE", with: value))
-    let result = Expansion.expand(document, overrides: set, catalog: TestCatalog.all, environment: { environment[$0] })
+    let result = Expansion.expand(document, overrides: set, catalog: Declared.plugins, environment: { environment[$0] })
     return (path.reduce(Optional(result.node)) { $0?[$1] }, result.diagnostics, result.secrets)
   }
 
@@ -143,7 +143,7 @@ struct ExpansionTests {
         c: {plugin: drop, inputs: [b], processes: "${AUTO:-auto}", environment: {X: "${N}"}, on_error: {retries: "${R:-1}"}}
       """)
     let environment = ["N": "8", "DRAIN": "5s", "FAST": ""]
-    let result = Expansion.expand(document, catalog: TestCatalog.all, environment: { environment[$0] })
+    let result = Expansion.expand(document, catalog: Declared.plugins, environment: { environment[$0] })
     #expect(result.diagnostics.isEmpty)
     let stages = result.node["stages"]
     #expect(stages?["a"]?["with"]?["count"]?.integer == 8)

@@ -18,7 +18,7 @@ struct OverridesTests {
     """
 
   private func value(_ path: [String], set: [(path: String, value: String)]) throws -> String? {
-    let result = Expansion.expand(try yaml(Self.file), overrides: set, catalog: TestCatalog.all)
+    let result = Expansion.expand(try yaml(Self.file), overrides: set, catalog: Declared.plugins)
     #expect(result.diagnostics.isEmpty, "\(result.diagnostics)")
     return path.reduce(Optional(result.node)) { $0?[$1] }?.described
   }
@@ -78,7 +78,7 @@ struct OverridesTests {
     ("stages.detect.queue", "{capacity: 3}", "expected a key in double quotes; a value that begins with { is read as JSON, such as {\"capacity\": 64}"),
   ])
   func aWrongPathIsNamedByItsWrongPart(_ path: String, _ value: String, _ expected: String) throws {
-    let result = Expansion.expand(try yaml(Self.file), overrides: [(path, value)], catalog: TestCatalog.all)
+    let result = Expansion.expand(try yaml(Self.file), overrides: [(path, value)], catalog: Declared.plugins)
     let found = try #require(result.diagnostics.first)
     #expect(found.code == "set-path")
     #expect(found.message + "; " + (found.remedy ?? "") == "--set \(path): " + expected)

@@ -317,7 +317,7 @@ struct PlannerTests {
   func anInvalidDocumentIsSurvived(_ text: String) throws {
     let expanded = Expansion.expand(try yaml(text), overrides: [("stages.a.queue.capacity", "1"), ("parameters.a.default", "2")])
     let (plan, diagnostics) = Planner.plan(
-      expanded.node, file: "x", directory: "/", catalog: TestCatalog.all, surroundings: World().surroundings)
+      expanded.node, file: "x", directory: "/", catalog: Declared.plugins, surroundings: World().surroundings)
     #expect(plan == nil)
     #expect(!diagnostics.isEmpty)
   }

@@ -5,14 +5,14 @@ import Testing
 @testable import Plans
 
 struct SchemaTests {
-  private static let json = PipelineSchema.json(catalog: TestCatalog.all)
+  private static let json = PipelineSchema.json(catalog: Declared.plugins)
 
   private func problems(_ text: String) throws -> [String] {
     Schema.trusted(Self.json).validate(try yaml(text)).map { "\($0.span.start.line):\($0.span.start.column) \($0.code): \($0.message)" + ($0.remedy.map { "; \($0)" } ?? "") }
   }
 
   @Test func aSmallCatalogsSchema() {
-    let catalog = TestCatalog.all.filter { ["numbers", "add"].contains($0.name) }
+    let catalog = Declared.plugins.filter { ["numbers", "add"].contains($0.name) }
     let text = PipelineSchema.json(catalog: catalog).pretty
     #expect(text == SchemaGolden.text)
   }
@@ -76,8 +76,8 @@ struct SchemaTests {
 
   @Test func pluginsAreOfferedWithTheirSummaries() {
     let plugin = Self.json["$defs"]?["stage"]?["properties"]?["plugin"]
-    #expect(plugin?["enum"] == .array(TestCatalog.all.map { .string($0.name) }))
-    #expect(plugin?["enumDescriptions"] == .array(TestCatalog.all.map { .string($0.summary) }))
+    #expect(plugin?["enum"] == .array(Declared.plugins.map { .string($0.name) }))
+    #expect(plugin?["enumDescriptions"] == .array(Declared.plugins.map { .string($0.summary) }))
     #expect(plugin?["description"]?.compact.contains("- add (transform): Adds a text.") == true)
   }
 
@@ -166,7 +166,7 @@ struct SchemaTests {
       "0.5ms", "10/s", "drop", "stop", "append", "integer", "\"5\"", "[]", "[a]", "[1]", "{}", "{a: b}", "{a: 1}", "http://x", "\"a\\0b\"", "\"\\n\"",
     ].map { try yaml($0) }
     var count = 0
-    for declared in Self.groups.flatMap(\.settings) + TestCatalog.all.flatMap(\.settings) {
+    for declared in Self.groups.flatMap(\.settings) + Declared.plugins.flatMap(\.settings) {
       if declared.schema.compact.contains("$ref") { continue }
       let schema = Schema.trusted(declared.schema)
       for probe in probes {
@@ -187,7 +187,7 @@ struct SchemaTests {
   }
 
   @Test func everyDefaultIsItsOwnDecoding() throws {
-    for declared in Self.groups.flatMap(\.settings) + TestCatalog.all.flatMap(\.settings) {
+    for declared in Self.groups.flatMap(\.settings) + Declared.plugins.flatMap(\.settings) {
       for shown in [declared.fallback, declared.example].compactMap(\.self) {
         let node = try #require(JSONText.parse(Array(shown.compact.utf8)).node)
         #expect(declared.accepts(node), "\(declared.name): \(shown.compact)")

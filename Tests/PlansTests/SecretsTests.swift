@@ -17,11 +17,11 @@ struct SecretsTests {
 
   @Test func noMessageShowsASecret() throws {
     for environment in [["RINGWAY_TOKEN": "hunter2-\"x"], ["token": "hunter2-\"x"]] {
-      let expanded = Expansion.expand(try yaml(Self.file), catalog: TestCatalog.all, environment: { environment[$0] })
+      let expanded = Expansion.expand(try yaml(Self.file), catalog: Declared.plugins, environment: { environment[$0] })
       #expect(expanded.diagnostics.isEmpty)
       let checked = try Checked(Self.file, environment: environment)
       let (_, planned) = Planner.plan(
-        expanded.node, file: "x", directory: "/here", catalog: TestCatalog.all, surroundings: World().surroundings)
+        expanded.node, file: "x", directory: "/here", catalog: Declared.plugins, surroundings: World().surroundings)
       let all = checked.diagnostics + planned
       #expect(all.count >= 8)
       for diagnostic in all {
@@ -32,7 +32,7 @@ struct SecretsTests {
   }
 
   @Test func whatIsMadeOfASecretIsOne() throws {
-    let result = Expansion.expand(try yaml(Self.file), overrides: [("token", "hunter2")], catalog: TestCatalog.all)
+    let result = Expansion.expand(try yaml(Self.file), overrides: [("token", "hunter2")], catalog: Declared.plugins)
     let with = result.node["stages"]?["b"]?["with"]
     #expect(with?["text"]?.string == "Bearer hunter2")
     #expect(with?["text"]?.described == "a secret value")

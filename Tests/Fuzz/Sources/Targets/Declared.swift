@@ -1,7 +1,8 @@
 import Plans
 import Specs
 
-/// Plugins that are declarations only, one for each kind of setting, and a machine in values.
+/// Plugins that are declarations only, one for each kind of setting and of resource, and a machine in values. PlansTests have a link to
+/// this file.
 enum Declared {
   private enum Mode: String, Choice { case replace, append }
 
@@ -20,6 +21,7 @@ enum Declared {
     PluginSpec(
       "read", .source, "Reads a file.", processes: .one, settings: [path.declaration], example: "",
       resources: { [.readsFiles(pattern: $0[path], setting: "path")] }),
+    PluginSpec("keyboard", .source, "Reads standard input.", processes: .one, settings: [], example: "", resources: { _ in [.standardInput] }),
     PluginSpec(
       "listen", .source, "Listens.", processes: .one, settings: [address.declaration], example: "",
       resources: { [.listens(address: $0[address], setting: "address")] }),
@@ -30,6 +32,7 @@ enum Declared {
       "write", .sink, "Writes a file.", processes: .one, settings: [path.declaration, mode.declaration], example: "",
       resources: { [.writesFile(path: $0[path], setting: "path")] }),
     PluginSpec("post", .sink, "Posts.", settings: [token.declaration, headers.declaration], example: ""),
+    PluginSpec("show", .sink, "Shows.", processes: .one, settings: [], example: "", resources: { _ in [.standardOutput] }),
     PluginSpec("drop", .sink, "Forgets.", settings: [], example: ""),
   ]
 

@@ -1,0 +1,1 @@
+../Fuzz/Sources/Targets/Declared.swift
