@@ -57,6 +57,8 @@ typedef struct ringway_host {
   int (*emit_reserved)(void *handle, size_t length, uint32_t format);
   /* Says why the call fails: one sentence, lower case, without a full stop. It is copied. */
   void (*explain)(void *handle, const char *text);
+  /* The same as emit, by a port that the spec declares: 1 is the first, 0 the main one. */
+  int (*emit_to)(void *handle, uint32_t port, const void *data, size_t length, uint32_t format);
 } ringway_host;
 
 typedef struct ringway_context {
@@ -76,9 +78,9 @@ uint32_t ringway_plugin_abi(void);
 /* Returns what the plugin is, as JSON in UTF-8 that stays valid:
  *   {"name": "blur", "kind": "source" | "transform" | "sink", "summary": "Blurs a picture.", "details": "…",
  *    "settings": {"type": "object", "properties": {"radius": {"type": "integer", "minimum": 1, "default": 2, "description": "…"}},
- *                 "required": []}}
+ *                 "required": []}, "ports": ["bright", "dark"]}
  * `settings` is a JSON Schema (draft 2020-12); the pipeline file is checked against it before anything starts. A property with
- * "x-secret": true is never shown. It is called before ringway_plugin_open and must not need anything. */
+ * "x-secret": true is never shown. `ports`, which may be left out, are other ways than the main one by which it hands messages on. It is called before ringway_plugin_open and must not need anything. */
 const char *ringway_plugin_spec(void);
 
 /* Opens the plugin. `settings` is JSON: what the file says, and the defaults of what it does not.

@@ -75,7 +75,8 @@ final class Screen: RunObserver {
       if !common.verbose, !report.ledger.isEmpty, report.ledger.allSatisfy(\.balances) {
         let left = total(report.ledger.map(\.left))
         let dropped = total(report.ledger.map(\.dropped) + report.stages.filter { $0.kind == .source }.map(\.dropped))
-        Output.say("ledger: every queue balances, \(dropped) dropped, \(left) left\n")
+        let letters = total(report.stages.map(\.deadLettered))
+        Output.say("ledger: every queue balances, \(dropped) dropped, \(letters > 0 ? "\(letters) dead letters, " : "")\(left) left\n")
       }
     }
     let seconds = Quantity.fixed(report.seconds, 2) + " s"

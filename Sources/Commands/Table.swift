@@ -5,12 +5,17 @@ import Supervision
 enum Table {
   /// The table at the end of a run.
   static func final(_ report: RunReport) -> String {
-    let head = ["stage", "plugin", "processes", "in", "out", "errors", "restarts", "busy", "waiting for input", "waiting for room"]
+    // Columns for what seldom happens are there when it has.
+    let hasLetters = report.stages.contains { $0.deadLettered > 0 }
+    let head =
+      ["stage", "plugin", "processes", "in", "out", "errors"] + (hasLetters ? ["dead letters"] : [])
+      + ["restarts", "busy", "waiting for input", "waiting for room"]
     let rows = report.stages.map { stage in
       [
         stage.name, stage.plugin, String(stage.processes), stage.kind == .source ? "-" : String(stage.received), String(stage.emitted),
-        String(stage.errors), String(stage.restarts), percent(stage.busy), percent(stage.waitingInput),
-        stage.kind == .sink ? "-" : percent(stage.waitingRoom),
+        String(stage.errors),
+      ] + (hasLetters ? [String(stage.deadLettered)] : []) + [
+        String(stage.restarts), percent(stage.busy), percent(stage.waitingInput), stage.kind == .sink ? "-" : percent(stage.waitingRoom),
       ]
     }
     return layout([head] + rows, columns: 0)

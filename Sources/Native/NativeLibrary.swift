@@ -17,6 +17,8 @@ package struct NativeLibrary: Sendable {
   let close: Close
   /// What `ringway_plugin_spec` returns.
   package let specText: String
+  /// How many ports its plugin has beside the main one.
+  let ports: Int
 
   /// - Parameter path: absolute
   /// - Throws: `PluginSpec.Unusable`
@@ -38,6 +40,7 @@ package struct NativeLibrary: Sendable {
     close = try find("ringway_plugin_close")
     guard let text = spec() else { throw PluginSpec.Unusable("its spec is NULL") }
     specText = String(cString: text)
+    ports = JSONText.parse(Array(specText.utf8)).node?["ports"]?.items?.count ?? 0
   }
 
   /// What a library's plugin is.

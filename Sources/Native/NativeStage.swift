@@ -7,6 +7,8 @@ final class NativeStage {
   nonisolated(unsafe) static var library: NativeLibrary?
 
   private let library: NativeLibrary
+  /// How many ports it has beside the main one.
+  private let ports: UInt32
   private let given: Given
   private let context: Context
   private var plugin: UnsafeMutableRawPointer?
@@ -18,6 +20,7 @@ final class NativeStage {
   init(_ given: Given, _ context: Context) throws {
     guard let library = Self.library else { throw WorkerFailure(.invariantBroken, "no library was loaded") }
     self.library = library
+    ports = UInt32(clamping: library.ports)
     self.given = given
     self.context = context
     host.handle = Unmanaged.passUnretained(self).toOpaque()
@@ -25,6 +28,13 @@ final class NativeStage {
       NativeStage.of(stage).attempt { stage in
         guard length <= 1 << 30 else { throw MessageFailure("a message of \(length) bytes", isPermanent: true) }
         try stage.out?.emit(UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : length), as: NativeStage.format(format))
+      }
+    }
+    host.emit_to = { stage, port, data, length, format in
+      NativeStage.of(stage).attempt { stage in
+        guard length <= 1 << 30 else { throw MessageFailure("a message of \(length) bytes", isPermanent: true) }
+        guard port <= stage.ports else { throw MessageFailure("the plugin has no port \(port)", isPermanent: true) }
+        try stage.out?.emit(UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : length), as: NativeStage.format(format), to: Int(port))
       }
     }
     host.reserve = { stage, length in
@@ -154,6 +164,11 @@ private final class CountingEmitter: Emitter {
 
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {
     try out.emit(payload, as: format)
+    count += 1
+  }
+
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {
+    try out.emit(payload, as: format, to: port)
     count += 1
   }
 

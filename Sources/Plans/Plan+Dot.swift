@@ -16,10 +16,7 @@ extension Plan {
       out += "  s\(i) [shape=\(shape), label=\(label)];\n"
     }
     for i in stages.indices {
-      let label = stages[i].queue.map { ", reserves \(Quantity.describe(bytes: $0.reservedBytes))" } ?? ""
-      for writer in writers(to: i) {
-        out += "  s\(writer) -> s\(i) [label=\(Plan.dotQuoted((stages[i].queue?.described ?? "") + label))];\n"
-      }
+      for writer in writers(to: i) { out += "  s\(writer) -> s\(i) [label=\(Plan.dotQuoted(arrowLabel(writer, i)))];\n" }
     }
     return out + "}\n"
   }

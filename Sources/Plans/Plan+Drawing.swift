@@ -23,6 +23,13 @@ extension Plan {
     ].joined(separator: ", ")
   }
 
+  /// `64 x 1 MiB, reserves 68.3 MiB`, behind the ports when it is not the main one alone.
+  func arrowLabel(_ writer: Int, _ reader: Int) -> String {
+    let ports = ports(from: writer, to: reader)
+    let names = ports == [0] ? "" : ports.map { $0 == 0 ? "main" : String(stages[writer].portName($0).dropFirst(stages[writer].name.count + 1)) }.joined(separator: ", ") + ": "
+    return names + (stages[reader].queue.map { "\($0.described), reserves \(Quantity.describe(bytes: $0.reservedBytes))" } ?? "")
+  }
+
   /// A free text on one line, without what would disturb a terminal or a quoted string.
   static func oneLine(_ text: String) -> String {
     let line = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))

@@ -16,9 +16,13 @@ extension Plan {
 
   private func json(_ i: Int) -> JSON {
     let stage = stages[i]
-    let outputs: JSON =
-      stage.kind == .sink
-      ? [] : [["port": .string(stage.name), "readers": .array(readers(of: i).map { .string(stages[$0].name) })]]
+    let outputs: JSON = .array(
+      (0...stage.deadLetterPort).compactMap { port in
+        let readers = readers(of: i, port: port)
+        // What a sink hands on, and dead letters, are there only for those who read them.
+        if readers.isEmpty, port == stage.deadLetterPort || port == 0 && (stage.kind == .sink || !stage.ports.isEmpty) { return nil }
+        return ["port": .string(stage.portName(port)), "readers": .array(readers.map { .string(stages[$0].name) })]
+      })
     return [
       "name": .string(stage.name), "plugin": .string(stage.plugin), "kind": .string(stage.kind.rawValue),
       "processes": .integer(stage.processes), "inputs": .array(stage.inputs.map(JSON.string)), "outputs": outputs,

@@ -13,8 +13,7 @@ extension Plan {
       }
     }
     for i in stages.indices {
-      let label = stages[i].queue.map { "\($0.described), reserves \(Quantity.describe(bytes: $0.reservedBytes))" } ?? ""
-      for writer in writers(to: i) { out += "  s\(writer) -->|\"\(Plan.mermaidEscaped(label))\"| s\(i)\n" }
+      for writer in writers(to: i) { out += "  s\(writer) -->|\"\(Plan.mermaidEscaped(arrowLabel(writer, i)))\"| s\(i)\n" }
     }
     return out + "  %% \(Plan.oneLine(name)): \(totals)\n"
   }

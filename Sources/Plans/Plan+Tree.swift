@@ -67,8 +67,9 @@ extension Plan {
     let stage = stages[i]
     var remarks: [String] = []
     let writers = writers(to: i)
-    if writers.count > 1 { remarks.append("merges " + writers.map { stages[$0].name }.joined(separator: ", ")) }
-    let readers = readers(of: i)
+    let names = writers.flatMap { writer in ports(from: writer, to: i).map { stages[writer].portName($0) } }
+    if names.count > 1 { remarks.append("merges " + names.joined(separator: ", ")) } else if names != writers.map({ stages[$0].name }) { remarks.append("reads " + names.joined()) }
+    let readers = readers(of: i, port: 0)
     if readers.count > 1 { remarks.append("each message to " + readers.map { stages[$0].name }.joined(separator: ", ")) }
     return [
       name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queue?.described ?? "",

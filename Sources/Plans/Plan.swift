@@ -28,8 +28,15 @@ package struct Plan: Sendable {
   /// Works out who reads whom. Called once the stages are complete.
   package mutating func link() {
     let indexes = Dictionary(stages.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-    let graph = StageGraph(writers: stages.map { $0.inputs.compactMap { indexes[$0] } })
+    let graph = StageGraph(writers: stages.map { $0.inputs.compactMap { indexes[StageInput($0).stage] } })
     links = (graph.readers, graph.writers.map { $0.sorted() }, indexes)
+  }
+
+  /// The pipeline file, absolute.
+  package var absoluteFile: String {
+    if file.hasPrefix("/") { return file }
+    let name = file.split(separator: "/").last.map(String.init) ?? file
+    return directory + (directory.hasSuffix("/") ? "" : "/") + name
   }
 
   package func index(of stage: String) -> Int? { links.indexes[stage] }
@@ -76,8 +83,10 @@ package struct Stage: Sendable {
   /// The shared library that brings the plugin, absolute; nil for one of this program.
   package var library: String?
   package var kind: PluginSpec.Kind
-  /// Names of the stages it reads, in the order of the file, each once. Empty for a source.
+  /// What it reads, in the order of the file, each once: stages, or their ports as `STAGE.PORT`. Empty for a source.
   package var inputs: [String]
+  /// The names of the plugin's ports beside the main one.
+  package var ports: [String] = []
   package var processes: Int
   /// Nil for a source.
   package var queue: Queue?
@@ -146,17 +155,23 @@ package struct RestartLimits: Sendable, Equatable {
 
 /// What happens to a message that failed.
 package struct ErrorPolicy: Sendable, Equatable {
-  package enum Then: String, Sendable, CaseIterable { case stop, drop }
+  package enum Then: String, Sendable, CaseIterable {
+    case stop, drop
+    case deadLetter = "dead_letter"
+  }
 
   /// How often the plugin may fail on it before it is given up; 0 gives up at the first failure.
   package var retries: Int
   /// How many workers may die with it in hand before it is given up.
   package var deaths: Int
   package var then: Then
+  /// How many dead letters the stage may make; one more ends the run. Nil for any number.
+  package var maxDeadLetters: Int?
 
-  package init(retries: Int = 2, deaths: Int = 3, then: Then = .stop) {
+  package init(retries: Int = 2, deaths: Int = 3, then: Then = .stop, maxDeadLetters: Int? = nil) {
     self.retries = retries
     self.deaths = deaths
     self.then = then
+    self.maxDeadLetters = maxDeadLetters
   }
 }

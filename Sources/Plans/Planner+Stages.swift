@@ -21,7 +21,9 @@ extension Planner {
       max: restart[RestartKeys.max], within: restart[RestartKeys.within], backoff: restart[RestartKeys.backoff])
     let onError = read(ErrorKeys.group, given[StageKeys.onError], pair.keySpan, path + ".on_error")
     draft.stage.onError = ErrorPolicy(
-      retries: onError[ErrorKeys.retries], deaths: onError[ErrorKeys.deaths], then: onError[ErrorKeys.then])
+      retries: onError[ErrorKeys.retries], deaths: onError[ErrorKeys.deaths], then: onError[ErrorKeys.then] ?? .stop,
+      maxDeadLetters: onError[ErrorKeys.maxDeadLetters])
+    draft.ignore = given[StageKeys.ignore]
     draft.stage.timeout = given[StageKeys.timeout]
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     draft.stage.directory = workingDirectory(draft, given)
@@ -93,6 +95,8 @@ extension Planner {
     diagnostics += found
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)
+    draft.stage.ports = spec.ports.names(settings)
+    draft.hasSettings = true
     for problem in spec.check(settings) {
       report(
         "plugin-setting", problem.message, draft.place("with", problem.setting), path + "." + problem.setting, problem.remedy)

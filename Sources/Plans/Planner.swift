@@ -27,6 +27,10 @@ package struct Planner {
     var stage: Stage
     /// Where each input is named.
     var inputSpans: [String: Span] = [:]
+    /// Ports that nobody needs to read.
+    var ignore: [String] = []
+    /// Whether its plugin's settings could be read, so that its ports are known.
+    var hasSettings = false
     var count = StageKeys.Count.number(1)
     var path: String { "stages." + name }
 
@@ -72,6 +76,7 @@ package struct Planner {
     var plan = Plan(
       name: top.has("name") ? top[PipelineKeys.name] : Plan.oneLine(Self.stem(file)), description: top[PipelineKeys.description], file: file,
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])
+    makeRoomForDeadLetters(&plan)
     plan.reserve(surroundings)
     checkMemory(plan, top[PipelineKeys.memory])
     checkResources()

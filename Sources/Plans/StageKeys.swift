@@ -10,9 +10,22 @@ enum StageKeys {
   static let description = Setting.string(
     "description", "What the stage is for, for people.", default: "", allowEmpty: true, example: "Finds what moves in a frame")
   static let inputs = Setting<[String]>(
-    "inputs", "The stages whose messages this one reads. Each reader of a stage gets every message; several inputs merge.",
+    "inputs",
+    """
+    The stages whose messages this one reads, or ports of stages, as `STAGE.PORT`. Each reader of a stage gets every message; several inputs merge. \
+    `STAGE.dead_letter` are the messages that a stage has given up.
+    """,
     schema: ["type": "array", "minItems": 1, "items": ["type": "string", "x-expected": "the name of a stage"]],
     expected: "a list of stages, such as [camera]", default: [], defaultJSON: nil, isRequired: false, example: ["camera"],
+    decode: { node in
+      guard let items = node.items, !items.isEmpty else { return nil }
+      let names = items.compactMap(\.string)
+      return names.count == items.count ? names : nil
+    })
+  static let ignore = Setting<[String]>(
+    "ignore", "Ports of this stage that nobody reads: what is handed on there is thrown away.",
+    schema: ["type": "array", "minItems": 1, "items": ["type": "string", "x-expected": "the name of a port"]],
+    expected: "a list of ports, such as [else]", default: [], defaultJSON: nil, isRequired: false, example: ["else"],
     decode: { node in
       guard let items = node.items, !items.isEmpty else { return nil }
       let names = items.compactMap(\.string)
@@ -69,7 +82,7 @@ enum StageKeys {
   static let group = SettingGroup(
     title: "a stage",
     settings: [
-      plugin([]).declaration, description.declaration, inputs.declaration, processes.declaration, queue.declaration,
+      plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration,
       with.declaration, restart.declaration, onError.declaration, timeout.declaration, environment.declaration,
       directory.declaration,
     ])
@@ -110,9 +123,21 @@ enum ErrorKeys {
   static let deaths = Setting.integer(
     "deaths", "How many workers may die with a message in hand before it is given up.", in: 1...254, default: 3, example: 3)
   static let then = Setting<ErrorPolicy.Then>.choice(
-    "then", "What happens to a message that is given up: stop the run (exit 65), or drop it and count it.", default: .stop,
-    example: .drop)
-  static let group = SettingGroup(title: "`on_error`", settings: [retries.declaration, deaths.declaration, then.declaration])
+    "then",
+    """
+    What happens to a message that is given up: `stop` the run (exit 65), `drop` it and count it, or hand it on as a `dead_letter` to the readers of \
+    `STAGE.dead_letter`. With such a reader the default is dead_letter, without one it is stop.
+    """,
+    example: .drop
+  ).optional
+  static let maxDeadLetters = Setting<Int?>(
+    "max_dead_letters", "How many messages of the stage may become dead letters; the next one that is given up stops the run (exit 65).",
+    schema: ["type": "integer", "minimum": 0, "maximum": .integer(mostDeadLetters)], expected: "an integer from 0 to \(mostDeadLetters)",
+    default: .some(nil), defaultJSON: nil, isRequired: false, example: 1000,
+    decode: { node in (node.integer ?? node.double.flatMap(Int.init(exactly:))).flatMap { 0...mostDeadLetters ~= $0 ? .some($0) : nil } })
+  private static let mostDeadLetters = 1_000_000_000_000
+  static let group = SettingGroup(
+    title: "`on_error`", settings: [retries.declaration, deaths.declaration, then.declaration, maxDeadLetters.declaration])
 }
 
 extension ErrorPolicy.Then: Choice {}

@@ -3,13 +3,14 @@ import Specs
 extension WorkOrder {
   /// The order as the worker reads it.
   package func encoded() -> [UInt8] {
-    func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane)] }
+    func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane), "ports": .array(a.ports.map(JSON.integer))] }
     let json: JSON = [
       "stage": .string(stage), "plugin": .string(plugin), "kind": .string(kind.rawValue), "library": library.map(JSON.string) ?? .null, "worker": .integer(worker), "process": .integer(process),
       "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
       "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
-      "standard_output": standardOutput.map(JSON.integer) ?? .null,
+      "standard_output": standardOutput.map(JSON.integer) ?? .null, "max_dead_letters": maxDeadLetters.map(JSON.integer) ?? .null,
+      "dead_letter_port": .integer(deadLetterPort), "ports": .array(ports.map(JSON.string)), "file": .string(file),
     ]
     return Array(json.compact.utf8)
   }
@@ -19,7 +20,7 @@ extension WorkOrder {
     guard let node = JSONText.parse(bytes).node else { return nil }
     func attachment(_ node: Node?) -> Attachment? {
       guard let descriptor = node?["descriptor"]?.integer, let lane = node?["lane"]?.integer else { return nil }
-      return Attachment(descriptor: descriptor, lane: lane)
+      return Attachment(descriptor: descriptor, lane: lane, ports: node?["ports"]?.items?.compactMap(\.integer) ?? [0])
     }
     guard
       let stage = node["stage"]?.string, let plugin = node["plugin"]?.string,
@@ -35,5 +36,9 @@ extension WorkOrder {
       outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
       standardOutput: node["standard_output"]?.integer)
     library = node["library"]?.string
+    maxDeadLetters = node["max_dead_letters"]?.integer
+    deadLetterPort = node["dead_letter_port"]?.integer ?? 1
+    ports = node["ports"]?.items?.compactMap(\.string) ?? []
+    file = node["file"]?.string ?? ""
   }
 }

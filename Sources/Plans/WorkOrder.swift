@@ -17,10 +17,13 @@ package struct WorkOrder: Sendable {
   package struct Attachment: Sendable, Equatable {
     package var descriptor: Int
     package var lane: Int
+    /// The ports of the stage that an output reads, by number.
+    package var ports: [Int]
 
-    package init(descriptor: Int, lane: Int) {
+    package init(descriptor: Int, lane: Int, ports: [Int] = [0]) {
       self.descriptor = descriptor
       self.lane = lane
+      self.ports = ports
     }
   }
 
@@ -38,6 +41,13 @@ package struct WorkOrder: Sendable {
   package var retries: Int
   package var deaths: Int
   package var then: ErrorPolicy.Then
+  package var maxDeadLetters: Int?
+  /// By which port dead letters go.
+  package var deadLetterPort = 1
+  /// The names of the plugin's ports beside the main one.
+  package var ports: [String] = []
+  /// The pipeline file, absolute.
+  package var file = ""
   package var cells: Int
   package var input: Attachment?
   package var outputs: [Attachment]

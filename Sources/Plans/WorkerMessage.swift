@@ -8,6 +8,8 @@ package enum WorkerMessage: Sendable, Equatable {
   case messageFailed(id: String, error: String, errors: Int, deaths: Int)
   /// A message was given up and dropped; counted in the cell, told here for the log.
   case messageDropped(id: String, error: String, errors: Int, deaths: Int)
+  /// A message was given up and handed on as a dead letter; counted in the cell, told here for the log.
+  case messageDeadLettered(id: String, error: String, errors: Int, deaths: Int)
   /// The plugin cannot go on; the worker exits with this code next.
   case failed(code: ExitCode, text: String)
 
@@ -20,6 +22,8 @@ package enum WorkerMessage: Sendable, Equatable {
         ["message_failed": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
       case .messageDropped(let id, let error, let errors, let deaths):
         ["message_dropped": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
+      case .messageDeadLettered(let id, let error, let errors, let deaths):
+        ["message_dead_lettered": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
       case .failed(let code, let text): ["failed": .integer(Int(code.rawValue)), "error": .string(text)]
       }
     return json.compact + "\n"
@@ -35,6 +39,8 @@ package enum WorkerMessage: Sendable, Equatable {
       self = .messageFailed(id: id, error: error, errors: count("errors"), deaths: count("deaths"))
     } else if let id = node["message_dropped"]?.string {
       self = .messageDropped(id: id, error: error, errors: count("errors"), deaths: count("deaths"))
+    } else if let id = node["message_dead_lettered"]?.string {
+      self = .messageDeadLettered(id: id, error: error, errors: count("errors"), deaths: count("deaths"))
     } else if let number = node["failed"]?.integer, let raw = Int32(exactly: number), let code = ExitCode(rawValue: raw) {
       self = .failed(code: code, text: error)
     } else {

@@ -25,6 +25,22 @@ package enum Clock {
   }
 }
 
+package enum WallClock {
+  /// The time as RFC 3339 has it, in UTC with milliseconds: `2026-01-31T09:05:00.123Z`.
+  package static var utc: String {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    var parts = tm()
+    gmtime_r(&now.tv_sec, &parts)
+    func digits(_ value: Int, _ count: Int) -> String {
+      let text = String(value)
+      return String(repeating: "0", count: max(0, count - text.count)) + text
+    }
+    let date = "\(digits(Int(parts.tm_year) + 1900, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
+    return date + "T\(digits(Int(parts.tm_hour), 2)):\(digits(Int(parts.tm_min), 2)):\(digits(Int(parts.tm_sec), 2)).\(digits(now.tv_nsec / 1_000_000, 3))Z"
+  }
+}
+
 package enum Processor {
   /// Tells the core that this is a spin loop.
   @inlinable @inline(__always)

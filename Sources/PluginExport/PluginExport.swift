@@ -9,12 +9,15 @@ public enum Export {
   /// For `ringway_plugin_abi`.
   public static var abi: UInt32 { UInt32(RINGWAY_PLUGIN_ABI) }
 
+  /// A library's ports are always the same; those that a setting names are not for it.
+  private static func ports(of spec: PluginSpec) -> [String] { spec.ports.setting.isEmpty ? spec.ports.names(Given([:], directory: "/")) : [] }
+
   /// For `ringway_plugin_spec`: the plugin's declaration as JSON, which stays for good.
   public static func spec(_ plugin: any Plugin.Type) -> UnsafePointer<CChar>? {
     let spec = plugin.spec
     let json: JSON = [
       "name": .string(spec.name), "kind": .string((spec.kinds.first ?? .transform).rawValue), "summary": .string(spec.summary),
-      "details": .string(spec.details), "settings": spec.schema, "example": .string(spec.example),
+      "details": .string(spec.details), "settings": spec.schema, "ports": .array(ports(of: spec).map(JSON.string)), "example": .string(spec.example),
     ]
     let text = Array(json.compact.utf8CString)
     let kept = UnsafeMutablePointer<CChar>.allocate(capacity: text.count)
@@ -138,6 +141,11 @@ private final class HostEmitter: Emitter {
     if host.pointee.emit(host.pointee.handle, payload.baseAddress, payload.count, UInt32(format.rawValue)) != 0 { throw refusal }
   }
 
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {
+    guard let number = UInt32(exactly: port) else { throw refusal }
+    if host.pointee.emit_to(host.pointee.handle, number, payload.baseAddress, payload.count, UInt32(format.rawValue)) != 0 { throw refusal }
+  }
+
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     guard length >= 0, let memory = host.pointee.reserve(host.pointee.handle, length) else { throw refusal }
     return UnsafeMutableRawBufferPointer(start: memory, count: length)
@@ -150,6 +158,7 @@ private final class HostEmitter: Emitter {
 
 private final class SkippingEmitter: Emitter {
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {}
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {}
 
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     // Kept until the next one; nobody reads it.

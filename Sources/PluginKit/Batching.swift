@@ -53,6 +53,7 @@ private final class NowhereEmitter: Emitter {
   deinit { scratch?.deallocate() }
 
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {}
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {}
 
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     scratch?.deallocate()

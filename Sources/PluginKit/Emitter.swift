@@ -5,6 +5,12 @@ public protocol Emitter: AnyObject {
   /// - Throws: `MessageFailure` when they are more than a reader's `queue.message` allows.
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws
 
+  /// Hands on a copy of these bytes by a port that the spec declares.
+  ///
+  /// - Parameter port: its number: 0 is the main port, the others count from 1
+  /// - Throws: as above
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws
+
   /// Memory for a message of this many bytes, in place in the ring; its content is undefined. Fill it, then call
   /// `emitReserved`. A second reservation before that replaces the first.
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer
@@ -34,11 +40,14 @@ public struct MessageFailure: Error, CustomStringConvertible {
   public let description: String
   /// Whether another try could help; a message that is simply malformed is not tried again.
   public let isPermanent: Bool
+  /// More than a sentence, for who looks into a dead letter: a traceback, what a program wrote. Empty when there is nothing.
+  public let details: String
 
   /// - Parameter description: one sentence, lower case, without a full stop; no secrets, no payloads.
-  public init(_ description: String, isPermanent: Bool = false) {
+  public init(_ description: String, isPermanent: Bool = false, details: String = "") {
     self.description = description
     self.isPermanent = isPermanent
+    self.details = details
   }
 }
 

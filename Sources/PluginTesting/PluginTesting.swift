@@ -138,7 +138,7 @@ public struct Conformance {
 
 /// Collects what a plugin emits.
 public final class CollectingEmitter: Emitter {
-  private var messages: [(bytes: [UInt8], format: MessageFormat)] = []
+  private var messages: [(bytes: [UInt8], format: MessageFormat, port: Int)] = []
   private var reserved: UnsafeMutableRawBufferPointer?
   /// The largest message that is taken.
   public var limit: Int
@@ -151,14 +151,19 @@ public final class CollectingEmitter: Emitter {
   public func take() -> [[UInt8]] { takeWithFormats().map(\.bytes) }
 
   /// The same, and what was said of each.
-  public func takeWithFormats() -> [(bytes: [UInt8], format: MessageFormat)] {
+  public func takeWithFormats() -> [(bytes: [UInt8], format: MessageFormat)] { takeWithPorts().map { ($0.bytes, $0.format) } }
+
+  /// The same, and by which port each was handed on.
+  public func takeWithPorts() -> [(bytes: [UInt8], format: MessageFormat, port: Int)] {
     defer { messages = [] }
     return messages
   }
 
-  public func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {
+  public func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws { try emit(payload, as: format, to: 0) }
+
+  public func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {
     if payload.count > limit { throw MessageFailure("the message has \(payload.count) bytes", isPermanent: true) }
-    messages.append((Array(payload), format))
+    messages.append((Array(payload), format, port))
   }
 
   public func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
@@ -171,6 +176,6 @@ public final class CollectingEmitter: Emitter {
 
   public func emitReserved(_ length: Int, as format: MessageFormat) throws {
     guard let memory = reserved else { throw MessageFailure("nothing was reserved", isPermanent: true) }
-    messages.append((Array(memory[..<min(length, memory.count)]), format))
+    messages.append((Array(memory[..<min(length, memory.count)]), format, 0))
   }
 }

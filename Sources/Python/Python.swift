@@ -43,6 +43,17 @@ package enum Python: LaunchedPlugin {
     "batch", "Call with a list of up to so many values, and expect a list with a result for each, so that the cost of a call is shared.",
     schema: ["type": "integer", "minimum": 1, "maximum": 65_536], expected: "an integer from 1 to 65536", default: .some(nil), defaultJSON: nil, isRequired: false,
     example: 256, decode: { node in (node.integer ?? node.double.flatMap(Int.init(exactly:))).flatMap { 1...65_536 ~= $0 ? .some($0) : nil } })
+  static let ports = Setting<[String]>(
+    "ports", "Other ways by which messages are handed on: `Message(value, port=\"NAME\")` goes to those who read `STAGE.NAME`.",
+    schema: [
+      "type": "array", "minItems": 1, "maxItems": 62, "uniqueItems": true,
+      "items": ["type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "x-expected": "a name of lower-case letters, digits and _"],
+    ], expected: "a list of names, such as [large]", default: [], defaultJSON: nil, isRequired: false, example: ["large"],
+    decode: { node in
+      guard let items = node.items, !items.isEmpty else { return nil }
+      let names = items.compactMap(\.string)
+      return names.count == items.count ? names : nil
+    })
   package enum OnRestart: String, Choice {
     case replay
     case goOn = "continue"
@@ -57,14 +68,14 @@ package enum Python: LaunchedPlugin {
     "python", [.source, .transform, .sink], "Calls a Python function, generator or class.",
     details: """
       Without inputs it is a source: the callable returns an iterator, and each value is a message. Otherwise it is called with each message's value: None hands on nothing, \
-      a list or a generator hands on each of its items, anything else is one message. `Message(value, …)` of the module `ringway` says the same explicitly, and hands on a list as one value. \
+      a list or a generator hands on each of its items, anything else is one message. `Message(value, port=…)` of the module `ringway` says the same explicitly, hands on a list as one value, and names one of `ports`. \
       A class is constructed once in each worker, its instance is called for each message, and `close()` at the end if it has one. \
       An exception is the message's failure, with its traceback in the log; a crash of the process is a death like any other. What is printed goes to the log. \
       The module is imported before anything starts, to check the name and the arguments.
       """,
     settings: [
       callable.declaration, interpreter.declaration, arguments.declaration, decode.declaration, encode.declaration, batch.declaration,
-      onRestart.declaration,
+      ports.declaration, onRestart.declaration,
     ],
     example: """
       ringway: 1
@@ -103,8 +114,11 @@ package enum Python: LaunchedPlugin {
       if given[batch] != nil, given[decode] == .view {
         problems.append(SettingProblem("batch", "a view is of one message, and a batch is many", remedy: "leave out `batch`, or decode bytes"))
       }
+      if given[ports].contains("dead_letter") {
+        problems.append(SettingProblem("ports", "the port `dead_letter` is that of messages which were given up", remedy: "give the port another name"))
+      }
       return problems
-    })
+    }, ports: PluginSpec.Ports(setting: "ports") { $0[ports] })
 
   /// The setting, or what the active virtual environment says where it is not given.
   private static func interpreter(_ given: Given) -> String {
@@ -171,5 +185,6 @@ extension Given {
   package var pythonDecode: Python.Decode { self[Python.decode] }
   package var pythonEncode: Python.Encode { self[Python.encode] }
   package var pythonBatch: Int? { self[Python.batch] }
+  package var pythonPorts: [String] { self[Python.ports] }
   package var pythonOnRestart: Python.OnRestart { self[Python.onRestart] }
 }

@@ -1,9 +1,9 @@
 package import Platform
 
-/// The cells of one stage: a page for each of its processes, in memory that the stage's workers and the runner share. A
+/// The cells of one stage: two pages for each of its processes, in memory that the stage's workers and the runner share. A
 /// cell outlives its worker, so what was committed and counted goes on in the next one.
 package final class CellBlock: Sendable {
-  static let stride = 4096
+  static let stride = 8192
 
   private let memory: SharedMemory
   package let count: Int
@@ -44,6 +44,9 @@ package final class CellBlock: Sendable {
 ///     256   record, the copy of odd sequences
 ///     512   statistics
 ///     1024  latencies: how many messages took how long
+///     2560  what was handed over through each output, beside the copy of even sequences
+///     3328  the same for odd sequences
+///     4096  last words (`CommitCell.Death`)
 ///
 /// A commit writes the copy that is not in force and then stores the next sequence with busy set: that store is the one
 /// instant at which the batch happened. Busy is cleared when its outputs are published and its inputs are free; a worker
@@ -64,10 +67,27 @@ package struct CommitCell: @unchecked Sendable {
 
   private func copy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 128 + Int(sequence & 1) * 128 }
 
+  /// How many outputs are counted apart.
+  package static let mostSent = 96
+
+  private func sentCopy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 2560 + Int(sequence & 1) * Self.mostSent * 8 }
+
+  /// What was handed over through each of the stage's outputs, in the record in force.
+  package func sent(_ outputs: Int) -> [UInt64] {
+    let from = sentCopy(sequence)
+    return (0..<min(outputs, Self.mostSent)).map { SharedWord(from + $0 * 8).relaxed }
+  }
+
   /// Writes the other copy and makes it the one in force, with busy set.
-  func commit(_ record: CellRecord) throws {
+  ///
+  /// - Parameter sent: what was handed over through each output; empty where all of them get the same
+  func commit(_ record: CellRecord, _ sent: [UInt64]) throws {
     let next = sequence + 1
     record.write(to: copy(next))
+    if !sent.isEmpty {
+      let to = sentCopy(next)
+      for i in 0..<min(sent.count, Self.mostSent) { SharedWord(to + i * 8).set(sent[i]) }
+    }
     try Failpoint.recordWritten.hit()
     word.release(next << 1 | 1)
     try Failpoint.committed.hit()
@@ -95,6 +115,8 @@ package struct CellRecord: Sendable, Equatable {
   package var emitted: UInt64 = 0
   /// Messages given up and dropped.
   package var dropped: UInt64 = 0
+  /// Messages given up and handed on as dead letters.
+  package var deadLettered: UInt64 = 0
   /// While a call is handed over in parts: its input's slot and how many outputs are gone.
   var partSlot: Int?
   var partCount: UInt64 = 0
@@ -112,6 +134,7 @@ package struct CellRecord: Sendable, Equatable {
     dropped = word(8)
     partSlot = word(9) == 0 ? nil : Int(clamping: word(9) - 1)
     partCount = word(10)
+    deadLettered = word(11)
   }
 
   @inline(__always)
@@ -128,11 +151,12 @@ package struct CellRecord: Sendable, Equatable {
     set(8, dropped)
     set(9, partSlot.map { UInt64($0) + 1 } ?? 0)
     set(10, partCount)
+    set(11, deadLettered)
   }
 
   package static func == (a: CellRecord, b: CellRecord) -> Bool {
     a.position == b.position && a.ended == b.ended && a.hasLength == b.hasLength && a.committedLength == b.committedLength
       && a.received == b.received && a.emitted == b.emitted && a.dropped == b.dropped && a.partSlot == b.partSlot
-      && a.partCount == b.partCount
+      && a.partCount == b.partCount && a.deadLettered == b.deadLettered
   }
 }

@@ -14,6 +14,8 @@ package struct Lease: BitwiseCopyable {
   package var errors: Int
   /// How many workers died with it in hand.
   package let deaths: Int
+  /// The one that gave it back last by its death; 0 when none has.
+  package let lastOwner: WorkerNumber
   /// How many of its outputs have gone on in parts.
   package let skip: UInt64
   /// What its writer says of the payload; 0...15, and nothing to the ring.
@@ -72,7 +74,7 @@ struct Consumer: ~Copyable {
       if run > 4 { Processor.prefetchForWriting(view.slot(ahead(4)).base) }
       // A slot that was full a lap behind can be moved along now.
       if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
-      return try lease(i, deaths: found.deaths)
+      return try lease(i, found)
     }
     return nil
   }
@@ -160,13 +162,13 @@ struct Consumer: ~Copyable {
         try Failpoint.claimed.hit()
         // It may have been all that stood in the way.
         if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
-        return try lease(next.slot, deaths: found.deaths)
+        return try lease(next.slot, found)
       }
     }
   }
 
   @inline(__always)
-  private func lease(_ i: Int, deaths: UInt64) throws -> Lease {
+  private func lease(_ i: Int, _ found: SlotWord) throws -> Lease {
     let fields = view.slot(i)
     let place = fields.place.relaxed
     let extent = fields.extent.relaxed
@@ -180,7 +182,7 @@ struct Consumer: ~Copyable {
     return Lease(
       slot: i, payload: UnsafeRawBufferPointer(start: bytes.base + offset, count: length),
       id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), sequence: fields.sequence.relaxed,
-      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(deaths), skip: aux.skip, format: UInt8(truncatingIfNeeded: aux.format),
+      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(found.deaths), lastOwner: found.owner, skip: aux.skip, format: UInt8(truncatingIfNeeded: aux.format),
       place: Lease.Place(
         slot: Int32(truncatingIfNeeded: i), segment: Int32(truncatingIfNeeded: segment), generation: UInt32(truncatingIfNeeded: extent >> 32)))
   }

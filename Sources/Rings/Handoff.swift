@@ -16,6 +16,8 @@ package final class Handoff {
     case done
     /// Given up: counted as dropped.
     case dropped
+    /// Given up, and what is emitted for it tells of that.
+    case deadLettered
     /// A source's call, with where it stands now.
     case source(position: (UInt64, UInt64, UInt64, UInt64))
   }
@@ -26,9 +28,12 @@ package final class Handoff {
     var place: Lease.Place
     var hasInput: Bool
     var isDropped: Bool
+    var isDeadLettered: Bool
     var hasPosition: Bool
-    /// How many records of each producer belong to this call and the ones before it.
+    /// How many records of each producer belong to this call and the ones before it, where all producers have the same.
     var recordsEnd: Int
+    /// How many messages it has made, however many readers each has.
+    var made: Int
     /// When the input was published.
     var published: UInt64
     var position: (UInt64, UInt64, UInt64, UInt64)
@@ -39,6 +44,10 @@ package final class Handoff {
   // Behind pointers, for they are changed in place all the time.
   private let input: UnsafeMutablePointer<Consumer>?
   private let outputs: UnsafeMutableBufferPointer<Producer>
+  /// The outputs that read each port.
+  private let readers: [[Int]]
+  /// Whether every output gets every message: nobody reads a port.
+  private let isUniform: Bool
   private let stageHash: UInt64
   private let mostOutputs: Int
   /// The largest payload that every reader takes.
@@ -48,6 +57,10 @@ package final class Handoff {
   /// What the cell holds; nobody else writes it while this worker lives.
   @exclusivity(unchecked) private var record: CellRecord
   @exclusivity(unchecked) private var ended = PlainBuffer<Call>(capacity: 256)
+  /// Where outputs differ: for each ended call, how many records of each output belong to it and the ones before it.
+  @exclusivity(unchecked) private var ends = PlainBuffer<Int>(capacity: 256)
+  /// What was handed over through each output, where outputs differ.
+  @exclusivity(unchecked) private var sent: [UInt64]
   /// The call that is open, and of its input what a hand-over has to know.
   @exclusivity(unchecked) private var hasInput = false
   @exclusivity(unchecked) private var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
@@ -56,18 +69,25 @@ package final class Handoff {
   /// Outputs of the open call, those that were skipped or handed on in parts included.
   @exclusivity(unchecked) private var ordinal: UInt64 = 0
   @exclusivity(unchecked) private var skip: UInt64 = 0
+  /// Messages of the open call that have readers, those that went on in parts not counted.
+  @exclusivity(unchecked) private var made = 0
   /// The slot whose call is being handed over in parts, and how many outputs are gone.
   @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
   /// How often in a row there was room, and nothing could be taken.
   @exclusivity(unchecked) private var fruitless = 0
 
-  /// - Parameter promises: for measuring what each of them costs
+  /// - Parameters:
+  ///   - ports: what each output reads; nil when all of them read the main port and there is no other
+  ///   - promises: for measuring what each of them costs
   package init(
-    worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)],
+    worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)], ports: [PortSet]? = nil,
     stageHash: UInt64, promises: Promises = .all
   ) {
     self.worker = worker
     self.cell = cell
+    let ports = ports ?? outputs.map { _ in .main }
+    isUniform = ports.allSatisfy { $0 == .main }
+    readers = (0..<PortSet.most).map { port in ports.indices.filter { ports[$0].contains(PortSet(port: port)) } }
     self.stageHash = stageHash
     self.promises = promises
     self.input = input.map { given in
@@ -82,10 +102,12 @@ package final class Handoff {
     mostOutputs = outputs.map(\.ring.shape.capacity).min() ?? Int.max
     mostBytes = outputs.map(\.ring.shape.messageBytes).min() ?? Int.max
     record = cell.record
+    sent = isUniform ? [] : cell.sent(outputs.count)
   }
 
   deinit {
     ended.deallocate()
+    ends.deallocate()
     input?.deinitialize(count: 1)
     input?.deallocate()
     outputs.deinitialize()
@@ -208,6 +230,7 @@ package final class Handoff {
   @inline(__always)
   private func open() {
     ordinal = 0
+    made = 0
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
@@ -221,9 +244,12 @@ package final class Handoff {
   /// what is more than the smallest ring holds is refused.
   package var keepsCallsWhole = false
 
+  /// Hands on by the main port.
+  ///
   /// - Parameter format: what a reader is told of the bytes, 0...15
   @inline(__always)
   package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8 = 0) throws {
+    if !isUniform { return try emit(payload, format: format, to: 0) }
     if payload.count > mostBytes { throw RingError.messageTooLarge(length: payload.count, limit: mostBytes) }
     if ordinal < skip || outputs.count == 0 {
       ordinal += 1
@@ -235,18 +261,57 @@ package final class Handoff {
     ordinal += 1
   }
 
-  /// Memory for one output, in place in the first reader's ring.
+  /// Hands on by a port, to those who read it.
+  @inline(never)
+  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int) throws {
+    let readers = readers(of: port)
+    if readers.isEmpty || ordinal < skip {
+      ordinal += 1
+      return
+    }
+    try checkLength(payload.count, readers)
+    try makeRoomInCall()
+    let id = nextID
+    for i in readers { try outputs[i].append(payload, id, format: format) }
+    ordinal += 1
+    made += 1
+  }
+
+  /// Hands on what a message that is given up becomes. However much of the call has gone on in parts, this goes too, by a name that
+  /// none of its outputs has.
+  package func emitLetter(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int) throws {
+    let readers = readers(of: port)
+    try checkLength(payload.count, readers)
+    let parent = hasInput ? inputID : MessageID.source(stage: stageHash, position: record.position)
+    let id = parent.child(stage: stageHash, ordinal: .max &- (hasInput ? 0 : record.deadLettered))
+    for i in readers { try outputs[i].append(payload, id, format: format) }
+  }
+
+  private func readers(of port: Int) -> [Int] { readers.indices.contains(port) ? readers[port] : [] }
+
+  private func checkLength(_ length: Int, _ readers: [Int]) throws {
+    for i in readers where length > outputs[i].ring.shape.messageBytes {
+      throw RingError.messageTooLarge(length: length, limit: outputs[i].ring.shape.messageBytes)
+    }
+  }
+
+  /// Memory for one output of the main port, in place in its first reader's ring.
   @inline(__always)
   package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    if outputs.count == 0 { return scratch(length) }
-    if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
+    guard let first = isUniform ? (outputs.count == 0 ? nil : 0) : readers(of: 0).first else { return scratch(length) }
+    if isUniform {
+      if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
+    } else {
+      try checkLength(length, readers(of: 0))
+    }
     if ordinal < skip { return scratch(length) }
     try makeRoomInCall()
-    return try outputs[0].reserve(length)
+    return try outputs[first].reserve(length)
   }
 
   @inline(__always)
   package func emitReserved(length: Int, format: UInt8 = 0) throws {
+    if !isUniform { return try emitReservedToMain(length, format) }
     if ordinal < skip || outputs.count == 0 {
       ordinal += 1
       return
@@ -260,16 +325,40 @@ package final class Handoff {
     ordinal += 1
   }
 
+  private func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
+    let readers = readers(of: 0)
+    if let first = readers.first, ordinal >= skip {
+      let id = nextID
+      outputs[first].finish(length, id, format: format)
+      let payload = outputs[first].lastPayload
+      for i in readers.dropFirst() { try outputs[i].append(payload, id, format: format) }
+      made += 1
+    }
+    ordinal += 1
+  }
+
   /// The identity of the next output. A source's follows from where the source stands after it, which is known when the call
-  /// ends.
+  /// ends; until then it is its ordinal.
   @inline(__always)
-  private var nextID: MessageID { hasInput ? inputID.child(stage: stageHash, ordinal: ordinal) : MessageID(high: 0, low: 0) }
+  private var nextID: MessageID { hasInput ? inputID.child(stage: stageHash, ordinal: ordinal) : MessageID(high: 0, low: ordinal) }
 
   /// Forgets what the open call has emitted.
   package func abandon() {
-    let first = ended.lastInPlace?.pointee.recordsEnd ?? 0
-    for i in 0..<outputs.count { try? outputs[i].forget(from: first) }
+    for i in 0..<outputs.count { try? outputs[i].forget(from: lastEnd(i)) }
     endCall()
+  }
+
+  /// How many records of an output belong to calls that have ended.
+  @inline(__always)
+  private func lastEnd(_ output: Int) -> Int {
+    if isUniform { return ended.lastInPlace?.pointee.recordsEnd ?? 0 }
+    return ended.isEmpty ? 0 : recordsEnd(ended.count - 1, output)
+  }
+
+  /// How many records of an output belong to an ended call and the ones before it.
+  @inline(__always)
+  private func recordsEnd(_ call: Int, _ output: Int) -> Int {
+    isUniform ? ended[call].recordsEnd : ends[call * outputs.count + output]
   }
 
   /// Notes in the slot, and in the lease, that the plugin has failed on the message.
@@ -291,20 +380,25 @@ package final class Handoff {
     let records = outputs.count == 0 ? 0 : outputs[0].records.count
     let call = ended.spare()
     call.pointee.recordsEnd = records
+    call.pointee.made = made
     call.pointee.hasInput = hasInput
     call.pointee.isDropped = false
+    call.pointee.isDeadLettered = false
     call.pointee.hasPosition = false
     switch disposition {
     case .done: break
     case .dropped: call.pointee.isDropped = true
+    case .deadLettered: call.pointee.isDeadLettered = true
     case .source(let position):
       call.pointee.position.0 = position.0
       call.pointee.position.1 = position.1
       call.pointee.position.2 = position.2
       call.pointee.position.3 = position.3
       call.pointee.hasPosition = true
-      let first = ended.lastInPlace?.pointee.recordsEnd ?? 0
-      if first < records { nameSourced(first..<records, position) }
+      for i in 0..<outputs.count {
+        let first = lastEnd(i)
+        if first < outputs[i].records.count { nameSourced(i, from: first, position) }
+      }
     }
     if hasInput {
       if promises.contains(.counts) { input?.pointee.unmark(inputPlace) }
@@ -314,17 +408,17 @@ package final class Handoff {
       call.pointee.published = inputPublished
     }
     ended.takeSpare()
+    if !isUniform { for i in 0..<outputs.count { ends.append(outputs[i].records.count) } }
     endCall()
   }
 
-  /// What a source has made is named for where it stands afterwards.
+  /// What a source has made is named for where it stands afterwards, and for its ordinal when it is not the first.
   @inline(__always)
-  private func nameSourced(_ made: Range<Int>, _ position: (UInt64, UInt64, UInt64, UInt64)) {
+  private func nameSourced(_ output: Int, from first: Int, _ position: (UInt64, UInt64, UInt64, UInt64)) {
     let id = MessageID.source(stage: stageHash, position: position)
-    for i in 0..<outputs.count {
-      outputs[i].setID(id, at: made.lowerBound)
-      if made.count == 1 { continue }
-      for r in made.dropFirst() { outputs[i].setID(id.child(stage: stageHash, ordinal: UInt64(r - made.lowerBound)), at: r) }
+    for r in first..<outputs[output].records.count {
+      let ordinal = outputs[output].records[r].id.low
+      outputs[output].setID(ordinal == 0 ? id : id.child(stage: stageHash, ordinal: ordinal), at: r)
     }
   }
 
@@ -335,6 +429,7 @@ package final class Handoff {
   }
 
   package var pendingCalls: Int { ended.count }
+  package var pendingDeadLetters: Int { (0..<ended.count).count { ended[$0].isDeadLettered } }
 
   /// Whether what has been collected should not grow: a large message, or more than two segments of small ones.
   @inline(__always)
@@ -360,21 +455,20 @@ package final class Handoff {
   package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
     while !ended.isEmpty {
       var fits = ended.count
-      for i in 0..<outputs.count { fits = min(fits, try take(ended.lastInPlace?.pointee.recordsEnd ?? 0, i)) }
+      for i in 0..<outputs.count { fits = min(fits, try take(i)) }
       if fits == 0 {
         for i in 0..<outputs.count { try outputs[i].void(from: 0) }
         // At most so many as the ring holds: what is more went on in parts before the call ended.
-        try waitForRoom(ended[0].recordsEnd)
+        try waitForRoom { recordsEnd(0, $0) }
         continue
       }
-      let records = ended[fits - 1].recordsEnd
-      if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: records) } }
+      if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: recordsEnd(fits - 1, i)) } }
       let isAll = fits == ended.count
-      try handOver(fits, records, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
+      try handOver(fits, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
     if isLast && !record.ended || committedLength != nil && (!record.hasLength || record.committedLength != committedLength) {
       note(ended: isLast, committedLength: committedLength)
-      try cell.commit(record)
+      try cell.commit(record, sent)
       try cell.clearBusy()
     }
   }
@@ -388,27 +482,30 @@ package final class Handoff {
   }
 
   /// Takes slots for the records of as many calls as fit.
-  private func take(_ records: Int, _ output: Int) throws -> Int {
+  private func take(_ output: Int) throws -> Int {
+    let records = lastEnd(output)
     let got = try outputs[output].takeSlots(records)
     if got == records { return ended.count }
-    return (0..<ended.count).first { ended[$0].recordsEnd > got } ?? ended.count
+    return (0..<ended.count).first { recordsEnd($0, output) > got } ?? ended.count
   }
 
-  private func waitForRoom(_ count: Int) throws {
+  /// - Parameter count: how many records of each output are to find room at once
+  private func waitForRoom(_ count: (Int) -> Int) throws {
     let now = Clock.now
     cell.beginWait(.room, at: now)
     defer { cell.endWait(at: Clock.now) }
     for i in 0..<outputs.count { try outputs[i].spillSurplus() }
     try giveWay()
-    let wanted = max(1, min(count, mostOutputs))
+    let concerned = (0..<outputs.count).filter { count($0) > 0 }
+    func hasRoom(_ output: Int) -> Bool { outputs[output].ring.hasRoom(max(1, min(count(output), mostOutputs))) }
     // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
     let blocked =
-      (0..<outputs.count).first { outputs[$0].ring.isCrowded || !outputs[$0].ring.hasRoom(wanted) }
-      ?? (0..<outputs.count).first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
+      concerned.first { outputs[$0].ring.isCrowded || !hasRoom($0) }
+      ?? concerned.first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
     let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
-    if let blocked { try waiting { try outputs[blocked].waitForRoom(count, holdsTurn: holdsTurn) } }
+    if let blocked { try waiting { try outputs[blocked].waitForRoom(count(blocked), holdsTurn: holdsTurn) } }
     // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
-    fruitless = (0..<outputs.count).allSatisfy { outputs[$0].ring.hasRoom(wanted) } ? fruitless + 1 : 0
+    fruitless = concerned.allSatisfy(hasRoom) ? fruitless + 1 : 0
     if fruitless > Self.mostFruitless { throw RingCorruption("a queue shows room that nobody can take") }
   }
 
@@ -425,10 +522,10 @@ package final class Handoff {
   }
 
   /// Steps 2 to 6 for the first `calls` calls, whose outputs all have slots.
-  private func handOver(_ calls: Int, _ records: Int, ended isLast: Bool, committedLength: UInt64?) throws {
+  private func handOver(_ calls: Int, ended isLast: Bool, committedLength: UInt64?) throws {
     let isOnce = promises.contains(.once)
     fruitless = 0
-    record.emitted &+= UInt64(records)
+    if isUniform { record.emitted &+= UInt64(recordsEnd(calls - 1, 0)) } else { countSent(calls) }
     for i in 0..<calls {
       let call = ended[i]
       if call.hasInput, let input {
@@ -437,25 +534,45 @@ package final class Handoff {
         if let part, part.slot == Int(call.place.slot) { self.part = nil }
       }
       if call.isDropped { record.dropped &+= 1 }
+      if call.isDeadLettered { record.deadLettered &+= 1 }
     }
     if ended[calls - 1].hasPosition { record.position = ended[calls - 1].position }
     record.partSlot = nil
     record.partCount = 0
     note(ended: isLast, committedLength: committedLength)
-    if isOnce { try cell.commit(record) }
+    if isOnce { try cell.commit(record, sent) }
     let now = Clock.now
-    for i in 0..<outputs.count { try outputs[i].publish(records, at: now) }
+    for i in 0..<outputs.count { try outputs[i].publish(recordsEnd(calls - 1, i), at: now) }
     if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }
     if isOnce { try cell.clearBusy() }
-    for i in 0..<outputs.count { try outputs[i].published(records) }
+    for i in 0..<outputs.count { try outputs[i].published(recordsEnd(calls - 1, i)) }
     if let input {
       var run = ReleaseRun()
       for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.pointee.ring.view) }
       try input.pointee.freed(run)
       if promises.contains(.counts) { countLatencies(calls, now) }
     }
-    ended.removeFirst(calls)
-    for i in 0..<ended.count { ended[i].recordsEnd -= records }
+    forget(calls)
+  }
+
+  /// The first calls have been handed over.
+  @inline(__always)
+  private func forget(_ calls: Int) {
+    if isUniform {
+      let records = recordsEnd(calls - 1, 0)
+      ended.removeFirst(calls)
+      for i in 0..<ended.count { ended[i].recordsEnd -= records }
+    } else {
+      let records = (0..<outputs.count).map { recordsEnd(calls - 1, $0) }
+      ended.removeFirst(calls)
+      ends.removeFirst(calls * outputs.count)
+      for i in 0..<ends.count { ends[i] -= records[i % outputs.count] }
+    }
+  }
+
+  private func countSent(_ calls: Int) {
+    for i in 0..<calls { record.emitted &+= UInt64(ended[i].made) }
+    for i in 0..<outputs.count { sent[i] &+= UInt64(recordsEnd(calls - 1, i)) }
   }
 
   /// Messages that were published together took the same time.
@@ -475,8 +592,12 @@ package final class Handoff {
   /// which repeats the call skips as many.
   @inline(__always)
   private func makeRoomInCall() throws {
-    guard hasInput, outputs[0].records.count - (ended.lastInPlace?.pointee.recordsEnd ?? 0) >= mostOutputs else { return }
-    try handOverInParts()
+    guard hasInput else { return }
+    if isUniform {
+      if outputs[0].records.count - lastEnd(0) >= mostOutputs { try handOverInParts() }
+    } else if (0..<outputs.count).contains(where: { outputs[$0].records.count - lastEnd($0) >= outputs[$0].ring.shape.capacity }) {
+      try handOverInParts()
+    }
   }
 
   @inline(never)
@@ -484,29 +605,52 @@ package final class Handoff {
     if keepsCallsWhole { throw RingError.tooManyOutputs(limit: mostOutputs) }
     try commit()
     let slot = Int(inputPlace.slot)
-    let records = outputs[0].records.count
+    let before = part?.slot == slot ? part?.count ?? 0 : skip
     while true {
-      var got = records
-      for i in 0..<outputs.count { got = min(got, try outputs[i].takeSlots(records)) }
-      if got == 0 {
+      guard let got = try takeSlotsInCall() else {
         for i in 0..<outputs.count { try outputs[i].void(from: 0) }
-        try waitForRoom(1)
+        try waitForRoom { isUniform ? 1 : outputs[$0].records.count }
         continue
       }
-      for i in 0..<outputs.count { try outputs[i].void(from: got) }
       fruitless = 0
-      let gone = (part?.slot == slot ? part?.count ?? 0 : skip) &+ UInt64(got)
-      record.emitted &+= UInt64(got)
+      let gone: UInt64
+      if isUniform {
+        gone = before &+ UInt64(got)
+        record.emitted &+= UInt64(got)
+      } else {
+        // All that there is, up to the output that comes next.
+        gone = ordinal
+        record.emitted &+= UInt64(made)
+        made = 0
+        for i in 0..<outputs.count { sent[i] &+= UInt64(outputs[i].records.count) }
+      }
       record.partSlot = slot
       record.partCount = gone
-      try cell.commit(record)
+      try cell.commit(record, sent)
       let now = Clock.now
-      for i in 0..<outputs.count { try outputs[i].publish(got, at: now) }
+      for i in 0..<outputs.count { try outputs[i].publish(isUniform ? got : outputs[i].records.count, at: now) }
       try cell.clearBusy()
-      for i in 0..<outputs.count { try outputs[i].published(got) }
+      for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count) }
       part = (slot, gone)
       return
     }
+  }
+
+  /// Takes slots for what the open call has made: for as much as fits where every output gets the same, else for all of it, since
+  /// where a call stands is one number.
+  ///
+  /// - Returns: how many records of each output have slots; nil when it was too little
+  private func takeSlotsInCall() throws -> Int? {
+    let records = outputs[0].records.count
+    if isUniform {
+      var got = records
+      for i in 0..<outputs.count { got = min(got, try outputs[i].takeSlots(records)) }
+      if got == 0 { return nil }
+      for i in 0..<outputs.count { try outputs[i].void(from: got) }
+      return got
+    }
+    for i in 0..<outputs.count where try outputs[i].takeSlots(outputs[i].records.count) < outputs[i].records.count { return nil }
+    return records
   }
 
   /// Gives back the memory that is held open, at the end of a worker's life.

@@ -38,9 +38,15 @@ package enum Recovery {
     package var deaths: Int
   }
 
-  /// - Parameter countsDeaths: whether the messages that it had in hand are to blame; not when the runner has ended it
-  package static func recover(worker: WorkerNumber, cell: CommitCell, rings: [Attachment], countsDeaths: Bool = true) throws -> Summary {
+  /// - Parameters:
+  ///   - countsDeaths: whether the messages that it had in hand are to blame; not when the runner has ended it
+  ///   - death: how it died, kept for who gives up such a message
+  package static func recover(
+    worker: WorkerNumber, cell: CommitCell, rings: [Attachment], countsDeaths: Bool = true,
+    death: CommitCell.Death = CommitCell.Death(signal: 0, lastLines: [])
+  ) throws -> Summary {
     var summary = Summary()
+    cell.begin(death)
     let isBusy = cell.isBusy
     let record = cell.record
     summary.rolledForward = isBusy
@@ -48,7 +54,7 @@ package enum Recovery {
       let ring = attachment.ring
       for i in 0..<ring.shape.capacity {
         let part = attachment.consumerLane != nil && record.partSlot == i ? record.partCount : nil
-        try repair(ring, i, worker, isBusy, part, countsDeaths, &summary)
+        try repair(ring, i, worker, cell, isBusy, part, countsDeaths, &summary)
       }
     }
     for attachment in rings {
@@ -64,7 +70,7 @@ package enum Recovery {
       var cleared = record
       cleared.partSlot = nil
       cleared.partCount = 0
-      try cell.commit(cleared)
+      try cell.commit(cleared, cell.sent(CommitCell.mostSent))
     }
     try cell.clearBusy()
     cell.endWait(at: Clock.now)
@@ -80,7 +86,7 @@ package enum Recovery {
   /// One slot. Not busy rolls back (writing is voided, leases return), busy rolls forward (writing is published,
   /// settling is acknowledged, other leases return). Only a restamp by a producer can come between, so it is tried again.
   private static func repair(
-    _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ isBusy: Bool, _ part: UInt64?, _ countsDeaths: Bool,
+    _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ cell: CommitCell, _ isBusy: Bool, _ part: UInt64?, _ countsDeaths: Bool,
     _ summary: inout Summary
   ) throws {
     let fields = ring.slot(i)
@@ -105,7 +111,9 @@ package enum Recovery {
         // It may have died before it raised the head past what it had claimed, and a message that is neither before the head
         // nor behind every reader would be looked for by nobody.
         ring.word(Ring.Offset.head).raise(to: fields.sequence.relaxed &+ 1)
-        next = SlotWord(found.lap, .ready, deaths: found.deaths + (isDeath ? 1 : 0))
+        // The owner stays in the word: it tells whose death the message has seen last.
+        if isDeath { cell.addDeath(of: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed)) }
+        next = SlotWord(found.lap, .ready, owner: worker, deaths: found.deaths + (isDeath ? 1 : 0))
       } else {
         throw RingCorruption("slot \(i) is in no state that exists")
       }

@@ -14,11 +14,21 @@ extension PluginSpec {
     guard let kind = Kind(rawValue: try text("kind")) else { throw Unusable("its kind is none of source, transform and sink") }
     let schema = node["settings"]
     if let schema, schema.pairs == nil { throw Unusable("\"settings\" of its spec is no mapping") }
+    let ports = (node["ports"]?.items ?? []).map(\.string)
+    guard ports.allSatisfy({ $0.map(Self.isPortName) == true }), Set(ports).count == ports.count, ports.count <= Ports.most else {
+      throw Unusable("its ports are not up to \(Ports.most) different names of lower-case letters, digits and _")
+    }
     let required = Set(schema?["required"]?.items?.compactMap(\.string) ?? [])
     let settings = (schema?["properties"]?.pairs ?? []).map { SettingDeclaration(name: $0.key, property: $0.value, isRequired: required.contains($0.key)) }
     self.init(
       name, kind, try text("summary"), details: node["details"]?.string ?? "", processes: kind == .source ? .one : .many, settings: settings,
-      example: node["example"]?.string ?? "")
+      example: node["example"]?.string ?? "", ports: Ports { _ in ports.compactMap { $0 } })
+  }
+
+  /// Whether a port may be called so: lower-case letters, digits and _, a letter first, and not as the port of dead letters.
+  package static func isPortName(_ name: String) -> Bool {
+    guard let first = name.utf8.first, 97...122 ~= first, name != Ports.deadLetter else { return false }
+    return name.utf8.count <= 64 && name.utf8.allSatisfy { 97...122 ~= $0 || 48...57 ~= $0 || $0 == 95 }
   }
 
   package struct Unusable: Error {

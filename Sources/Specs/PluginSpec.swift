@@ -24,13 +24,38 @@ public struct PluginSpec: Sendable {
   /// What is wrong with the settings beyond their types: a filter that does not compile, for one. Asked before anything
   /// starts; it may compute, but not touch anything outside.
   public let check: @Sendable (Given) -> [SettingProblem]
+  /// What it hands on by other ways than the main one.
+  public let ports: Ports
   /// The shared library that brings the plugin, absolute; nil for one of this program.
   package var library: String?
+
+  /// The ports of a plugin. A reader names one as `STAGE.PORT`; the main port is the stage's own name.
+  public struct Ports: Sendable {
+    /// Whether it hands on anything by the main port.
+    public let hasMain: Bool
+    /// The setting that names the others, for pointing at it; empty where they are always the same.
+    public let setting: String
+    /// Their names in the order of their numbers, 1 and up.
+    public let names: @Sendable (Given) -> [String]
+
+    public init(hasMain: Bool = true, setting: String = "", names: @escaping @Sendable (Given) -> [String]) {
+      self.hasMain = hasMain
+      self.setting = setting
+      self.names = names
+    }
+
+    public static let main = Ports { _ in [] }
+
+    /// The port by which every stage hands on what was given up there.
+    package static let deadLetter = "dead_letter"
+    /// How many a plugin may have beside the main one.
+    package static let most = 62
+  }
 
   public init(
     _ name: String, _ kinds: [Kind], _ summary: String, details: String = "", processes: Processes = .many,
     settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
-    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main
   ) {
     self.name = name
     self.kinds = kinds
@@ -41,6 +66,7 @@ public struct PluginSpec: Sendable {
     self.example = example
     self.resources = resources
     self.check = check
+    self.ports = ports
   }
 }
 
@@ -49,10 +75,11 @@ extension PluginSpec {
   public init(
     _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
     settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
-    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main
   ) {
     self.init(
-      name, [kind], summary, details: details, processes: processes, settings: settings, example: example, resources: resources, check: check)
+      name, [kind], summary, details: details, processes: processes, settings: settings, example: example, resources: resources, check: check,
+      ports: ports)
   }
 
   /// `a source`, `a source, a transform or a sink`

@@ -56,7 +56,7 @@ enum DeliveryLoop {
       }
       if worker.policy.isPoison(lease.deaths) {
         worker.handoff.begin(lease)
-        try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
+        try worker.giveUp(lease, MessagePolicy.poison(lease.deaths), errors: lease.errors)
       } else if lease.isAlone, !underWay.isEmpty {
         underWay.next = lease
         return
@@ -91,7 +91,7 @@ enum DeliveryLoop {
         return try begin(lease, &underWay, &sink, worker)
       }
       worker.handoff.begin(lease)
-      try worker.giveUp(lease, error: error, errors: errors)
+      try worker.giveUp(lease, MessageFailure(error), errors: errors)
     }
   }
 }

@@ -9,6 +9,8 @@ struct MessagePolicy {
   /// How many workers may die with a message in hand before it is given up.
   let deaths: Int
   let then: ErrorPolicy.Then
+  /// How many dead letters the stage may make; nil for any number.
+  var maxDeadLetters: Int?
 
   /// Whether a message has cost so many workers that it will not be tried again.
   func isPoison(_ deaths: Int) -> Bool { deaths >= self.deaths }
@@ -19,8 +21,9 @@ struct MessagePolicy {
     return errors <= retries
   }
 
-  static func poisonText(_ deaths: Int) -> String {
-    deaths == 1 ? "a worker died with this message in hand" : "\(deaths) workers died with this message in hand"
+  /// Why a message that cost so many workers is given up.
+  static func poison(_ deaths: Int) -> MessageFailure {
+    MessageFailure(deaths == 1 ? "a worker died with this message in hand" : "\(deaths) workers died with this message in hand")
   }
 }
 

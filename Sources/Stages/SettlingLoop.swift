@@ -53,7 +53,7 @@ enum SettlingLoop {
         if worker.policy.isPoison(first.lease.deaths) {
           waiting.removeFirst()
           handoff.begin(first.lease)
-          try worker.giveUp(first.lease, error: MessagePolicy.poisonText(first.lease.deaths), errors: first.lease.errors)
+          try worker.giveUp(first.lease, MessagePolicy.poison(first.lease.deaths), errors: first.lease.errors)
           continue
         }
         let together = first.goesAlone ? waiting.prefix(1) : waiting.prefix { !$0.goesAlone }
@@ -125,7 +125,7 @@ enum SettlingLoop {
         return member
       }
       handoff.begin(member.lease)
-      try worker.giveUp(member.lease, error: "\(error)", errors: errors)
+      try worker.giveUp(member.lease, error, errors: errors)
       return nil
     }
   }

@@ -34,6 +34,7 @@ enum SinkLoop {
       do {
         try take(lease, &sink, worker)
       } catch let end as MessageGivenUp {
+        handoff.abandon()
         // What was taken before it is in the sink's buffer and belongs where it was going.
         try handOver(isFull: false)
         throw end
@@ -48,7 +49,7 @@ enum SinkLoop {
     var lease = lease
     handoff.begin(lease)
     if worker.policy.isPoison(lease.deaths) {
-      return try giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors, worker)
+      return try worker.giveUp(lease: lease, MessagePolicy.poison(lease.deaths), errors: lease.errors)
     }
     while true {
       do {
@@ -60,19 +61,10 @@ enum SinkLoop {
       } catch {
         let errors = handoff.recordError(&lease)
         guard worker.policy.retries(afterErrors: errors, error) else {
-          return try giveUp(lease, error: "\(error)", errors: errors, worker)
+          return try worker.giveUp(lease: lease, error, errors: errors)
         }
         handoff.countRetry()
       }
-    }
-  }
-
-  private static func giveUp(_ lease: Lease, error: String, errors: Int, _ worker: Worker) throws {
-    switch worker.policy.then {
-    case .drop: try worker.giveUp(lease, error: error, errors: errors)
-    case .stop:
-      worker.handoff.abandon()
-      throw MessageGivenUp(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths)
     }
   }
 }

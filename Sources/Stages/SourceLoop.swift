@@ -81,15 +81,8 @@ enum SourceLoop {
   private static func giveUp(_ failure: MessageFailure, _ worker: Worker) throws {
     worker.handoff.abandon()
     worker.handoff.countError()
-    switch worker.policy.then {
-    case .drop:
-      worker.handoff.begin()
-      worker.handoff.end(.dropped)
-      worker.control.send(.messageDropped(id: "", error: failure.description, errors: 1, deaths: 0))
-    case .stop:
-      try worker.handoff.commit()
-      throw MessageGivenUp(id: "", error: failure.description, errors: 1, deaths: 0)
-    }
+    worker.handoff.begin()
+    try worker.giveUp(nil, failure, errors: 1)
   }
 }
 

@@ -11,6 +11,10 @@ final class StageOutput: Emitter {
     do { try handoff.emit(payload, format: format.rawValue) } catch let error as RingError { throw error.asMessageFailure }
   }
 
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {
+    do { try handoff.emit(payload, format: format.rawValue, to: port) } catch let error as RingError { throw error.asMessageFailure }
+  }
+
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     do { return try handoff.reserve(length) } catch let error as RingError { throw error.asMessageFailure }
   }

@@ -38,7 +38,7 @@ enum TransformLoop {
     var lease = lease
     if worker.policy.isPoison(lease.deaths) {
       handoff.begin(lease)
-      return try worker.giveUp(lease, error: MessagePolicy.poisonText(lease.deaths), errors: lease.errors)
+      return try worker.giveUp(lease, MessagePolicy.poison(lease.deaths), errors: lease.errors)
     }
     while true {
       handoff.begin(lease)
@@ -55,7 +55,7 @@ enum TransformLoop {
         let errors = handoff.recordError(&lease)
         guard worker.policy.retries(afterErrors: errors, error) else {
           handoff.begin(lease)
-          return try worker.giveUp(lease, error: "\(error)", errors: errors)
+          return try worker.giveUp(lease, error, errors: errors)
         }
         handoff.countRetry()
       }

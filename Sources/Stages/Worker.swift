@@ -127,28 +127,33 @@ struct Worker {
   let given: Given
   let context: Context
   let control: ControlLine
+  /// The cells of all processes of the stage.
+  private let cells: CellBlock
+  private let order: WorkOrder
   /// How many messages may be claimed and not yet handed over: half a fair share, so that a line of leases never
   /// fills the queue.
   let mostClaimed: Int
 
   init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
     given = try order.given(spec)
+    self.order = order
     self.control = control
     context = order.context
     do {
       func attach(_ attachment: WorkOrder.Attachment) throws -> (ring: Ring, lane: Int) {
         (try Ring(attaching: Int32(clamping: attachment.descriptor)), attachment.lane)
       }
-      cell = try CellBlock(attaching: Int32(clamping: order.cells)).cell(order.process)
+      cells = try CellBlock(attaching: Int32(clamping: order.cells))
+      cell = try cells.cell(order.process)
       let input = try order.input.map(attach)
       handoff = Handoff(
         worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
-        stageHash: MessageID.hash(order.stage))
+        ports: order.outputs.map { output in output.ports.reduce(PortSet()) { $0.union(PortSet(port: $1)) } }, stageHash: MessageID.hash(order.stage))
       mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
     } catch let error as SystemError {
       throw WorkerFailure(.system, "\(error)")
     }
-    policy = MessagePolicy(retries: order.retries, deaths: order.deaths, then: order.then)
+    policy = MessagePolicy(retries: order.retries, deaths: order.deaths, then: order.then, maxDeadLetters: order.maxDeadLetters)
   }
 
   /// Told after the plugin has been opened: the runner lets the sources go when every stage is ready.
@@ -157,18 +162,58 @@ struct Worker {
     control.send(.ready)
   }
 
-  /// Gives up a message: it is dropped and counted, or it stops the run and stays in its queue.
+  /// Gives up a message, whose call is open: it is dropped and counted, it goes on as a dead letter, or it stops the run and stays in
+  /// its queue.
   ///
-  /// - Throws: `MessageGivenUp` when the policy says stop. What was done before this message is handed over first.
-  func giveUp(_ lease: Lease, error: String, errors: Int) throws {
-    switch policy.then {
-    case .drop:
-      handoff.end(.dropped)
-      control.send(.messageDropped(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths))
-    case .stop:
+  /// - Parameter lease: nil for a message that a source could not make
+  /// - Throws: `MessageGivenUp` when the run is to stop. What was done before this message is handed over first.
+  func giveUp(_ lease: Lease?, _ error: any Error, errors: Int) throws {
+    do { try giveUp(lease: lease, error, errors: errors) } catch let end as MessageGivenUp {
       handoff.abandon()
       try handoff.commit()
-      throw MessageGivenUp(id: lease.id.hex, error: error, errors: errors, deaths: lease.deaths)
+      throw end
     }
+  }
+
+  /// The same where what was done before is not to be handed over yet.
+  func giveUp(lease: Lease?, _ error: any Error, errors: Int) throws {
+    let id = lease?.id.hex ?? ""
+    let deaths = lease?.deaths ?? 0
+    func stop(_ more: String = "") -> MessageGivenUp { MessageGivenUp(id: id, error: "\(error)" + more, errors: errors, deaths: deaths) }
+    switch policy.then {
+    case .stop: throw stop()
+    case .drop:
+      handoff.end(.dropped)
+      control.send(.messageDropped(id: id, error: "\(error)", errors: errors, deaths: deaths))
+    case .deadLetter:
+      if let most = policy.maxDeadLetters, deadLetters >= most { throw stop("; there are \(most) dead letters already, the most that `max_dead_letters` allows") }
+      let letter = letter(lease, error, errors).encoded(lease.map { ($0.payload, $0.format) })
+      do {
+        try letter.withUnsafeBytes { try handoff.emitLetter($0, format: MessageFormat.json.rawValue, to: order.deadLetterPort) }
+      } catch let refused as RingError {
+        throw stop("; its dead letter cannot be handed on: \(refused)")
+      }
+      handoff.end(.deadLettered)
+      control.send(.messageDeadLettered(id: id, error: "\(error)", errors: errors, deaths: deaths))
+    }
+  }
+
+  private func letter(_ lease: Lease?, _ error: any Error, _ errors: Int) -> DeadLetter {
+    DeadLetter(
+      stage: order.stage, plugin: order.plugin, file: order.file, error: "\(error)", details: (error as? MessageFailure)?.details ?? "",
+      errors: errors, deaths: lease?.deaths ?? 0, death: lease.flatMap(lastDeath), id: lease?.id.hex ?? "", handedOn: lease?.skip ?? 0)
+  }
+
+  /// How the last worker died that had the message in hand.
+  private func lastDeath(_ lease: Lease) -> CommitCell.Death? {
+    guard lease.deaths > 0, lease.lastOwner > 0 else { return nil }
+    let process = Int(lease.lastOwner) - (order.worker - order.process)
+    return (try? cells.cell(process))?.death(of: lease.id)
+  }
+
+  /// How many the stage has made so far.
+  private var deadLetters: Int {
+    let all = (0..<cells.count).reduce(0 as UInt64) { $0 &+ ((try? cells.cell($1).record.deadLettered) ?? 0) }
+    return Int(clamping: all) + handoff.pendingDeadLetters
   }
 }

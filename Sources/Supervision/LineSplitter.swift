@@ -73,6 +73,8 @@ extension WorkerMessage {
       .messageFailed(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
     case .messageDropped(let id, let error, let errors, let deaths):
       .messageDropped(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
+    case .messageDeadLettered(let id, let error, let errors, let deaths):
+      .messageDeadLettered(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
     case .failed(let code, let text): .failed(code: code, text: clean(text))
     }
   }

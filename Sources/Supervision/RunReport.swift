@@ -12,6 +12,7 @@ package struct RunReport: Sendable {
     package var errors = 0
     package var retries = 0
     package var dropped = 0
+    package var deadLettered = 0
     package var restarts = 0
     /// Fractions of the time that its processes were there; together 1.
     package var busy = 0.0
@@ -34,13 +35,14 @@ package struct RunReport: Sendable {
     package var entered: Int
     package var left: Int
     package var dropped: Int
+    package var deadLettered: Int
     package var handedOn: Int
 
-    package var balances: Bool { entered == handedOn &+ dropped &+ left }
+    package var balances: Bool { entered == handedOn &+ dropped &+ deadLettered &+ left }
 
-    /// `detect: 1000 in = 998 out + 0 dropped + 2 left`
+    /// `detect: 1000 in = 998 out + 0 dropped + 0 dead letters + 2 left`
     package var text: String {
-      "\(stage): \(entered) in \(balances ? "=" : "≠") \(handedOn) out + \(dropped) dropped + \(left) left"
+      "\(stage): \(entered) in \(balances ? "=" : "≠") \(handedOn) out + \(dropped) dropped + \(deadLettered) dead letters + \(left) left"
     }
   }
 
@@ -67,7 +69,7 @@ package struct RunReport: Sendable {
           [
             "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
             "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
-            "dead_letters": 0, "dropped": .integer(stage.dropped), "restarts": .integer(stage.restarts),
+            "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped), "restarts": .integer(stage.restarts),
             "busy": rounded(stage.busy, 10_000), "waiting_input": rounded(stage.waitingInput, 10_000),
             "waiting_room": rounded(stage.waitingRoom, 10_000),
             "latency_ms": ["p50": rounded(stage.p50, 1000), "p99": rounded(stage.p99, 1000), "max": rounded(stage.longest, 1000)],
@@ -79,7 +81,7 @@ package struct RunReport: Sendable {
           line.stage,
           [
             "in": .integer(line.entered), "out": .integer(line.handedOn), "dropped": .integer(line.dropped),
-            "left": .integer(line.left), "balances": .boolean(line.balances),
+            "dead_letters": .integer(line.deadLettered), "left": .integer(line.left), "balances": .boolean(line.balances),
           ]
         )
       }),

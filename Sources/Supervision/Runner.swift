@@ -36,7 +36,7 @@ private final class Runner {
   private let environment = Machine.environment()
   private var null: Int32 = -1
   /// When a worker that is gone went; the time after that is nobody's.
-  private var dropped: [Int: DropNotes] = [:]
+  private var givenUp: [Int: DropNotes] = [:]
   private var goneSince: [Int: UInt64] = [:]
 
   private enum Timer {
@@ -81,8 +81,8 @@ private final class Runner {
       if isFinished { break }
       wait(signals)
     }
-    for stage in dropped.keys.sorted() {
-      if let more = dropped[stage]?.finish() { sayOfStage(stage, "dropped \(more) messages more in that second") }
+    for stage in givenUp.keys.sorted() {
+      if let more = givenUp[stage]?.finish() { sayOfUnnamed(stage, more) }
     }
     var report = self.report()
     for line in report.ledger where !line.balances {
@@ -171,11 +171,21 @@ private final class Runner {
     case .messageFailed(let id, let error, let errors, let deaths):
       pending.append(.messageFailed(worker: worker, text: Self.givenUp(id, error, errors, deaths)))
     case .messageDropped(let id, let error, let errors, let deaths):
-      let stage = supervisor.stage(of: worker)
-      let (isShown, more) = dropped[stage, default: DropNotes()].isShown(in: second)
-      if let more { sayOfStage(stage, "dropped \(more) messages more in that second") }
-      if isShown { say(.runner, worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths)) }
+      noteGivenUp(worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths))
+    case .messageDeadLettered(let id, let error, let errors, let deaths):
+      noteGivenUp(worker, "made a dead letter: " + Self.givenUp(id, error, errors, deaths))
     }
+  }
+
+  private func noteGivenUp(_ worker: Int, _ text: String) {
+    let stage = supervisor.stage(of: worker)
+    let (isShown, more) = givenUp[stage, default: DropNotes()].isShown(in: second)
+    if let more { sayOfUnnamed(stage, more) }
+    if isShown { say(.runner, worker, text) }
+  }
+
+  private func sayOfUnnamed(_ stage: Int, _ count: Int) {
+    sayOfStage(stage, (plan.stages[stage].onError.then == .deadLetter ? "made \(count) dead letters" : "dropped \(count) messages") + " more in that second")
   }
 
   private func sayOfStage(_ stage: Int, _ text: String) {
@@ -199,6 +209,7 @@ private final class Runner {
       return
     }
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
+    process.end = end
     workers[worker] = process
     switch end {
     case .exited(let status): pending.append(.reaped(worker: worker, end: .exited(status)))
@@ -214,7 +225,7 @@ private final class Runner {
       let summary = try Recovery.recover(
         worker: WorkerNumber(clamping: worker + 1), cell: cell,
         rings: memory.attachments(stage: stage, process: self.process(worker)),
-        countsDeaths: !supervisor.isStopping)
+        countsDeaths: !supervisor.isStopping, death: process.death)
       for death in summary.deaths {
         say(.runner, worker, "had message \(death.id.hex) in hand when it died; \(death.deaths) of \(plan.stages[stage].onError.deaths) deaths")
       }
@@ -260,7 +271,7 @@ private final class Runner {
     _ = give(null)  // the order's place
     let cells = give(parts.cells.descriptor)
     let input = parts.ring.map { WorkOrder.Attachment(descriptor: give($0.descriptor), lane: process) }
-    let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process) }
+    let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
     var order = WorkOrder(
@@ -268,6 +279,10 @@ private final class Runner {
       settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
       cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
     order.library = stage.library
+    order.maxDeadLetters = stage.onError.maxDeadLetters
+    order.deadLetterPort = stage.deadLetterPort
+    order.ports = stage.ports
+    order.file = plan.absoluteFile
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
@@ -324,11 +339,13 @@ private final class Runner {
     let stages = plan.stages.indices.map { stageReport($0, now) }
     let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in
       guard let ring = memory.parts[i].ring else { return nil }
-      let entered = total(plan.writers(to: i).flatMap(records).map(\.emitted))
+      let entered = total(plan.writers(to: i).flatMap { self.entered(from: $0, to: i) })
       let received = total(records(i).map(\.received))
       let dropped = total(records(i).map(\.dropped))
+      let deadLettered = total(records(i).map(\.deadLettered))
       return RunReport.LedgerLine(
-        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: dropped, handedOn: received - dropped)
+        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: dropped, deadLettered: deadLettered,
+        handedOn: received &- dropped &- deadLettered)
     }
     let bottleneck = Bottleneck.find(
       in: stages, writers: plan.stages.indices.map(plan.writers(to:)), readers: plan.stages.indices.map(plan.readers(of:)))
@@ -339,6 +356,17 @@ private final class Runner {
 
   private func cells(_ stage: Int) -> [CommitCell] {
     (0..<plan.stages[stage].processes).compactMap { try? memory.cell(stage: stage, process: $0) }
+  }
+
+  /// What each process of a stage has handed on to a reader.
+  private func entered(from writer: Int, to reader: Int) -> [UInt64] {
+    if plan.isUniform(writer) { return records(writer).map(\.emitted) }
+    let outputs = plan.readers(of: writer)
+    guard let output = outputs.firstIndex(of: reader) else { return [] }
+    return cells(writer).compactMap { cell in
+      let sent = cell.sent(outputs.count)
+      return output < sent.count ? sent[output] : nil
+    }
   }
 
   private func records(_ stage: Int) -> [CellRecord] { cells(stage).map(\.record) }
@@ -355,6 +383,7 @@ private final class Runner {
     report.received = total(records.map(\.received))
     report.emitted = total(records.map(\.emitted))
     report.dropped = total(records.map(\.dropped))
+    report.deadLettered = total(records.map(\.deadLettered))
     report.errors = total(cells.map(\.errors))
     report.retries = total(cells.map(\.retries))
     for (i, cell) in cells.enumerated() {
@@ -367,7 +396,7 @@ private final class Runner {
       }
       for (i, count) in cell.latencies.enumerated() { latencies[i] &+= count }
     }
-    if stage.kind == .sink { report.emitted = report.received - report.dropped }
+    if stage.kind == .sink { report.emitted = report.received &- report.dropped &- report.deadLettered }
     report.restarts = supervisor.restarts(of: index)
     if there > 0 {
       report.waitingInput = min(1, waitedInput / there)

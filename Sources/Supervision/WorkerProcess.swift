@@ -1,5 +1,6 @@
 import Plans
 import Platform
+import Rings
 import Specs
 
 /// One running worker: its process, the socket it is told things by, and the pipe that carries what it writes.
@@ -21,6 +22,16 @@ struct WorkerProcess {
 
   /// The worker's last lines, for saying what it wrote before it died.
   var lastWords: String { lines.lastLines.joined(separator: " | ") }
+
+  /// How it ended, once it has been reaped.
+  var end: ChildProcess.End?
+
+  /// For the dead letters of the messages that it had in hand.
+  var death: CommitCell.Death {
+    var signal = 0
+    if case .signalled(let number) = end { signal = Int(number) }
+    return CommitCell.Death(signal: signal, lastLines: lines.lastLines)
+  }
 
   func tell(_ message: RunnerMessage) {
     guard let control else { return }

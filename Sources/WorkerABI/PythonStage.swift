@@ -17,6 +17,7 @@ final class PythonStage {
   private let messageType: Object
   private let decode: Python.Decode
   private let encode: Python.Encode
+  private let ports: [String]
   private let stage: String
   private let name: String
 
@@ -47,6 +48,7 @@ final class PythonStage {
     name = python.text(called) ?? ""
     decode = given.pythonDecode
     encode = given.pythonEncode
+    ports = given.pythonPorts
     stage = context.stage
   }
 
@@ -161,38 +163,51 @@ final class PythonStage {
   func nextItem(_ items: Object) -> Object? { called(python.next(items)) }
 
   /// Hands on one value.
-  func emit(_ value: Object, _ out: any Emitter) throws {
+  ///
+  /// - Parameter port: 0 for the main one
+  func emit(_ value: Object, _ out: any Emitter, to port: Int = 0) throws {
+    func handOn(_ bytes: UnsafeRawBufferPointer, _ format: MessageFormat) throws {
+      if port == 0 { try out.emit(bytes, as: format) } else { try out.emit(bytes, as: format, to: port) }
+    }
     if encode == .auto || encode == .bytes, python.isExactly(value, python.bytesType) {
       var start: UnsafeMutablePointer<CChar>?
       var count = 0
       guard python.bytesAsString(value, &start, &count) == 0 else { throw failure() }
-      return try out.emit(UnsafeRawBufferPointer(start: start, count: count), as: .bytes)
+      return try handOn(UnsafeRawBufferPointer(start: start, count: count), .bytes)
     }
     if encode == .auto || encode == .text, python.isExactly(value, python.stringType) {
       var count = 0
-      if let start = python.utf8(value, &count) { return try out.emit(UnsafeRawBufferPointer(start: start, count: count), as: .text) }
+      if let start = python.utf8(value, &count) { return try handOn(UnsafeRawBufferPointer(start: start, count: count), .text) }
       // It has surrogates, which the slow way knows.
       python.clearError()
     }
     if python.isExactly(value, messageType) { return try emitMessage(value, out) }
-    try emitEncoded(value, out)
+    try emitEncoded(value, handOn)
   }
 
   private func emitMessage(_ message: Object, _ out: any Emitter) throws {
-    for name in ["key", "port"] {
-      guard let given = python.attribute(message, name) else { throw failure() }
-      python.release(given)
-      if given != python.none {
-        throw MessageFailure("a message with a \(name): this version carries none, so leave `\(name)=` out", isPermanent: true)
-      }
-    }
+    guard let key = python.attribute(message, "key") else { throw failure() }
+    python.release(key)
+    if key != python.none { throw MessageFailure("a message with a key: this version carries none, so leave `key=` out", isPermanent: true) }
+    let port = try port(of: message)
     guard let value = python.attribute(message, "value") else { throw failure() }
     defer { python.release(value) }
     if python.isExactly(value, messageType) { throw MessageFailure("a Message in a Message", isPermanent: true) }
-    try emit(value, out)
+    try emit(value, out, to: port)
   }
 
-  private func emitEncoded(_ value: Object, _ out: any Emitter) throws {
+  /// The number of the port that a Message names; 0 for none.
+  private func port(of message: Object) throws -> Int {
+    guard let given = python.attribute(message, "port") else { throw failure() }
+    defer { python.release(given) }
+    if given == python.none { return 0 }
+    let name = python.text(given)
+    if let number = name.flatMap(ports.firstIndex) { return number + 1 }
+    throw MessageFailure(
+      "a message for the port \(name.map { "\"\($0)\"" } ?? "that is no str"), which `ports` of \(stage) does not name", isPermanent: true)
+  }
+
+  private func emitEncoded(_ value: Object, _ handOn: (UnsafeRawBufferPointer, MessageFormat) throws -> Void) throws {
     guard let pair = python.call(encodeMethod, value) else { throw failure() }
     defer { python.release(pair) }
     guard let encoded = python.item(pair, 0), let number = python.item(pair, 1) else { throw failure() }
@@ -205,7 +220,7 @@ final class PythonStage {
       defer { python.releaseBuffer(place) }
       let start = place.load(as: UnsafeRawPointer?.self)
       let count = place.load(fromByteOffset: 16, as: Int.self)
-      try out.emit(UnsafeRawBufferPointer(start: start, count: count), as: format)
+      try handOn(UnsafeRawBufferPointer(start: start, count: count), format)
     }
   }
 
@@ -236,12 +251,13 @@ final class PythonStage {
       python.retain(python.none)
       return python.none
     }
-    guard let text = python.call(failureMethod, taking: [kind, orNone(value), orNone(trace)]) else {
+    guard let shown = python.call(failureMethod, taking: [kind, orNone(value), orNone(trace)]) else {
       python.clearError()
       return MessageFailure(prefix + "an exception that cannot be shown", isPermanent: isPermanent)
     }
-    defer { python.release(text) }
-    if text == python.none { return Stopped() }
-    return MessageFailure(prefix + (python.text(text) ?? "an exception"), isPermanent: isPermanent)
+    defer { python.release(shown) }
+    if shown == python.none { return Stopped() }
+    func text(_ i: Int) -> String? { python.item(shown, i).flatMap(python.text) }
+    return MessageFailure(prefix + (text(0) ?? "an exception"), isPermanent: isPermanent, details: text(1) ?? "")
   }
 }

@@ -21,7 +21,7 @@ struct Report {
     let ledger = json["ledger"] as? [String: [String: Any]] ?? [:]
     return !ledger.isEmpty && ledger.values.allSatisfy { line in
       func n(_ key: String) -> Int { line[key] as? Int ?? -1 }
-      return n("in") == n("out") + n("dropped") + n("left")
+      return n("in") == n("out") + n("dropped") + n("dead_letters") + n("left")
     }
   }
 }

@@ -63,7 +63,7 @@ struct OverridesTests {
     ("stages.elsewhere.processes", "4", "there is no stage \"elsewhere\"; stages: camera, detect, show"),
     ("stages.detect.proceses", "4", "a stage has no key \"proceses\"; did you mean \"processes\"?"),
     ("stages.detect.queue.capcity", "4", "`queue` has no key \"capcity\"; did you mean \"capacity\"?"),
-    ("stages.detect.on_error.retry", "4", "`on_error` has no key \"retry\"; valid keys: retries, deaths, then"),
+    ("stages.detect.on_error.retry", "4", "`on_error` has no key \"retry\"; valid keys: retries, deaths, then, max_dead_letters"),
     ("stages.detect.with.txt", "4", "the plugin \"add\" has no key \"txt\"; did you mean \"text\"?"),
     ("stage.detect.processes", "4", "there is no parameter and no key \"stage\"; did you mean \"stages\"?"),
     ("cuont", "4", "there is no parameter and no key \"cuont\"; did you mean \"count\"?"),

@@ -71,17 +71,62 @@ struct PlannerTests {
       "a port that does not exist",
       """
         a: {plugin: numbers}
-        b: {plugin: drop, inputs: [a.dead_letter]}
+        b: {plugin: drop, inputs: [a.large]}
       """,
-      "4:30 unknown-port: the stage \"a\" has no port \"dead_letter\"; write \"a\" for its messages"),
+      "4:30 unknown-port: the stage \"a\" has no port \"large\"; write \"a\" for its messages"),
     Broken(
       "a port of a sink",
       """
         a: {plugin: numbers}
         b: {plugin: drop, inputs: [a]}
+        c: {plugin: drop, inputs: [b.large]}
+      """,
+      "5:30 unknown-port: the stage \"b\" has no port \"large\"; it is a sink and hands nothing on but `b.dead_letter`"),
+    Broken(
+      "a slip in the name of a port",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a]}
+        c: {plugin: drop, inputs: [a.dead_leter]}
+      """,
+      "5:30 unknown-port: the stage \"a\" has no port \"dead_leter\"; did you mean \"a.dead_letter\"?"),
+    Broken(
+      "dead letters that nobody reads",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], on_error: {then: dead_letter}}
+      """,
+      "4:51 dead-letters: nobody reads \"b.dead_letter\"; add a stage with `inputs: [b.dead_letter]`, a `file.write` say"),
+    Broken(
+      "dead letters that never come",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], on_error: {then: drop}}
         c: {plugin: drop, inputs: [b.dead_letter]}
       """,
-      "5:30 unknown-port: the stage \"b\" has no port \"dead_letter\"; it is a sink and hands nothing on"),
+      "4:51 dead-letters: \"b.dead_letter\" is read, but what is given up is dropped; remove `then`, or the input"),
+    Broken(
+      "a limit of dead letters where there are none",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], on_error: {max_dead_letters: 3}}
+      """,
+      "4:63 dead-letters: `max_dead_letters` counts dead letters, and \"b\" makes none; add a stage with `inputs: [b.dead_letter]`, or remove it"),
+    Broken(
+      "a queue too small for dead letters",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], queue: {message: 30KiB}}
+        c: {plugin: drop, inputs: [b.dead_letter], queue: {message: 64KiB}}
+      """,
+      "5:63 dead-letter-size: the dead letters that come here have up to 104 KiB, and the queue takes 64 KiB; remove `message`: it is then as large as it must be"),
+    Broken(
+      "a port to ignore that does not exist",
+      """
+        a: {plugin: numbers, ignore: [else]}
+        b: {plugin: drop, inputs: [a]}
+      """,
+      "3:33 unknown-port: the stage \"a\" has no port \"else\"; remove `ignore`"),
     Broken(
       "messages that nobody reads",
       """

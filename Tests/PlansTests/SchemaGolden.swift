@@ -156,7 +156,7 @@ enum SchemaGolden {
               ]
             },
             "inputs": {
-              "description": "The stages whose messages this one reads. Each reader of a stage gets every message; several inputs merge.",
+              "description": "The stages whose messages this one reads, or ports of stages, as `STAGE.PORT`. Each reader of a stage gets every message; several inputs merge. `STAGE.dead_letter` are the messages that a stage has given up.",
               "type": "array",
               "minItems": 1,
               "items": {
@@ -167,6 +167,21 @@ enum SchemaGolden {
               "examples": [
                 [
                   "camera"
+                ]
+              ]
+            },
+            "ignore": {
+              "description": "Ports of this stage that nobody reads: what is handed on there is thrown away.",
+              "type": "array",
+              "minItems": 1,
+              "items": {
+                "type": "string",
+                "x-expected": "the name of a port"
+              },
+              "x-expected": "a list of ports, such as [else]",
+              "examples": [
+                [
+                  "else"
                 ]
               ]
             },
@@ -332,7 +347,7 @@ enum SchemaGolden {
                   ]
                 },
                 "then": {
-                  "description": "What happens to a message that is given up: stop the run (exit 65), or drop it and count it.",
+                  "description": "What happens to a message that is given up: `stop` the run (exit 65), `drop` it and count it, or hand it on as a `dead_letter` to the readers of `STAGE.dead_letter`. With such a reader the default is dead_letter, without one it is stop.",
                   "if": {
                     "$ref": "#/$defs/expansion"
                   },
@@ -340,13 +355,28 @@ enum SchemaGolden {
                     "type": "string",
                     "enum": [
                       "stop",
-                      "drop"
+                      "drop",
+                      "dead_letter"
                     ],
-                    "x-expected": "stop or drop"
+                    "x-expected": "stop, drop or dead_letter"
                   },
-                  "default": "stop",
                   "examples": [
                     "drop"
+                  ]
+                },
+                "max_dead_letters": {
+                  "description": "How many messages of the stage may become dead letters; the next one that is given up stops the run (exit 65).",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 1000000000000,
+                    "x-expected": "an integer from 0 to 1000000000000"
+                  },
+                  "examples": [
+                    1000
                   ]
                 }
               },

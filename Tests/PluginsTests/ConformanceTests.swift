@@ -38,7 +38,7 @@ import Testing
 
   @Test func everySpecHolds() {
     for plugin in Catalog.all { #expect(Conformance.check(plugin.spec) == []) }
-    #expect(Set(Catalog.specs.map(\.name)).count == 11)
+    #expect(Set(Catalog.specs.map(\.name)).count == 12)
   }
 
   // MARK: Sources

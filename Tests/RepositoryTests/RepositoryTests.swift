@@ -49,7 +49,7 @@ import Testing
   @Test func everyExampleOfAPluginIsValid() throws {
     let list = try Ringway.run(["plugins"]).output
     let names = list.split(separator: "\n").filter { $0.hasPrefix("  ") }.compactMap { $0.split(separator: " ").first.map(String.init) }
-    #expect(names.count == 12)
+    #expect(names.count == 13)
     for name in names {
       let page = try Ringway.run(["plugins", name, "--markdown"]).output
       let example = try #require(blocks("yaml", in: page).first)

@@ -319,10 +319,10 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
   }
 
   @Test func theLedgerBalancesOrSaysWhereNot() {
-    let good = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, handedOn: 7)
-    let bad = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, handedOn: 8)
-    #expect(good.balances && good.text == "a: 10 in = 7 out + 1 dropped + 2 left")
-    #expect(!bad.balances && bad.text == "a: 10 in ≠ 8 out + 1 dropped + 2 left")
+    let good = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, deadLettered: 0, handedOn: 7)
+    let bad = RunReport.LedgerLine(stage: "a", entered: 10, left: 2, dropped: 1, deadLettered: 0, handedOn: 8)
+    #expect(good.balances && good.text == "a: 10 in = 7 out + 1 dropped + 0 dead letters + 2 left")
+    #expect(!bad.balances && bad.text == "a: 10 in ≠ 8 out + 1 dropped + 0 dead letters + 2 left")
   }
 
   @Test func theReportHasItsKeys() throws {

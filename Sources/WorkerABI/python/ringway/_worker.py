@@ -61,7 +61,7 @@ class Host:
         gc.collect()
 
     def failure(self, kind, value, trace):
-        """What a log says of an exception; its traceback goes to standard error. None for Stopped."""
+        """What a log says of an exception, and its traceback, which goes to standard error too. None for Stopped."""
         if kind is Stopped:
             return None
         import traceback
@@ -70,10 +70,11 @@ class Host:
             value = kind()
         while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
-        traceback.print_exception(kind, value, trace)
+        whole = "".join(traceback.format_exception(kind, value, trace))
+        sys.stderr.write(whole)
         sys.stderr.flush()
         text = traceback.format_exception_only(kind, value)[-1].strip()
-        return text.split("\n")[0][:1000]
+        return text.split("\n")[0][:1000], whole
 
 
 def watch_for_stop():
