@@ -93,6 +93,7 @@ extension Planner {
     diagnostics += found
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)
+    draft.stage.lasting = spec.lasting(draft.stage.settings)
     for problem in spec.check(settings) {
       report(
         "plugin-setting", problem.message, draft.place("with", problem.setting), path + "." + problem.setting, problem.remedy)
