@@ -93,6 +93,13 @@ struct StateFolder {
   func clear() throws(StartFailure) {
     let names = try names().filter { $0 != Self.lock }
     if let other = names.first(where: { !Self.isOurs($0) }) { throw foreign(other) }
+    for name in names where name.hasSuffix(".cells") {
+      let bytes = try doing(name) { () throws(SystemError) in try Files.readAll(file(name), limit: 64 << 20) }
+      // The word that counts a cell's commits; somebody has removed the plan since.
+      if stride(from: 0, to: bytes.count, by: 4096).contains(where: { bytes[$0..<min(bytes.count, $0 + 8)].contains { $0 != 0 } }) {
+        throw damaged(Self.plan, "it is gone, and \(name) shows that a run had begun")
+      }
+    }
     for name in names { try doing(name) { () throws(SystemError) in try Files.remove(file(name)) } }
   }
 
