@@ -279,8 +279,11 @@ final class StateDirectory {
   }
 
   private func checkOutputs(_ memory: StageMemory) throws(StartFailure) {
+    // One that nothing was written to may be any file.
+    session.outputs.removeAll { output in
+      !(plan.index(of: output.stage).map { memory.cells(of: $0, in: plan).contains { $0.record.committedLength > 0 } } ?? false)
+    }
     for output in session.outputs {
-      guard let i = plan.index(of: output.stage), memory.cells(of: i, in: plan).contains(where: { $0.record.committedLength > 0 }) else { continue }
       let status = Files.status(output.path)
       if let status, status.device == output.device, status.inode == output.inode { continue }
       throw StartFailure(

@@ -57,6 +57,7 @@ package struct StateReport: Sendable {
   package init(reading path: String) throws(StartFailure) {
     directory = path
     let folder = StateFolder(path)
+    guard Files.status(path)?.kind == .directory else { throw StartFailure(code: .invalidPipeline, text: "there is no folder \(path)") }
     let names = try folder.names()
     guard names.contains(StateFolder.lock) else {
       throw StartFailure(code: .invalidPipeline, text: "\(path) is no state directory: it has no file `lock`")

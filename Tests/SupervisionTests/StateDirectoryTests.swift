@@ -164,18 +164,24 @@ import Testing
   @Test func theRunnersDeathSpeaksAgainstNoMessage() throws {
     let folder = try TemporaryFolder()
     let path = folder.path("state")
-    func claim(_ memory: StageMemory, deaths: Int) throws {
+    func claim(_ memory: StageMemory, begins: Bool) throws {
       let ring = try #require(memory.parts[1].ring)
       let handoff = Handoff(worker: 2, cell: try memory.cell(stage: 1, process: 0), input: (ring, 0), outputs: [], stageHash: 2)
       let lease = try #require(try handoff.claim())
-      #expect(lease.deaths == deaths)
-      handoff.begin(lease)
+      #expect(lease.deaths == 0)
+      if begins { handoff.begin(lease) }
     }
     try begin(path) { _, memory in
       try Self.publish(1, memory, stage: 0, worker: 1)
-      try claim(memory, deaths: 0)
+      try claim(memory, begins: true)
     }
-    try begin(path) { _, memory in try claim(memory, deaths: 0) }
+    // A worker that dies before it has begun has not died of it either.
+    try begin(path) { _, memory in
+      try claim(memory, begins: false)
+      let summary = try Recovery.recover(worker: 2, cell: try memory.cell(stage: 1, process: 0), rings: memory.attachments(stage: 1, process: 0))
+      #expect(summary.redelivered == 1 && summary.deaths.isEmpty)
+      try claim(memory, begins: true)
+    }
     let standing = try begin(path) { _, memory in
       let ring = try #require(memory.parts[1].ring)
       #expect(ring.readySlots == 1 && ring.leasedSlots == 0)
