@@ -86,7 +86,7 @@ let package = Package(
     tests("StepperTests", ["Harness"]),
     tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
     tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),
-    tests("SupervisionTests", ["Supervision", "Plans", "Rings", "Platform", "Specs"]),
+    tests("SupervisionTests", ["Harness", "Supervision", "Plans", "Rings", "Platform", "Specs"]),
     tests("CommandsTests", ["Harness", "ringway"], excluding: ["Golden"]),
     .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
     tests("PipelineTests", ["Harness", "Specs", "ringway", "bench", "Platform", "Rings"]),

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -56,6 +57,22 @@ int linux_populate(void *address, size_t length) { return madvise(address, lengt
 int linux_dont_fork(void *address, size_t length) { return madvise(address, length, MADV_DONTFORK); }
 int linux_open(const char *path, int flags, unsigned mode) { return open(path, flags | O_CLOEXEC, mode); }
 int linux_fcntl(int fd, int command, long argument) { return fcntl(fd, command, argument); }
+int linux_lock(int fd) {
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  return fcntl(fd, F_SETLK, &lock);
+}
+int linux_lock_holder(int fd, int *pid) {
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  if (fcntl(fd, F_GETLK, &lock) != 0) return -1;
+  *pid = lock.l_pid > 0 ? lock.l_pid : 0;
+  return lock.l_type != F_UNLCK;
+}
+int linux_allocate(int fd, int64_t length) { return fallocate(fd, 0, 0, length); }
+uint64_t linux_birth(int fd) {
+  struct statx info;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &info) != 0 || !(info.stx_mask & STATX_BTIME)) return 0;
+  return (uint64_t)info.stx_btime.tv_sec * 1000000000u + info.stx_btime.tv_nsec;
+}
 int linux_window_columns(int fd) {
   struct winsize size;
   return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;

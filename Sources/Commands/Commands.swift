@@ -55,7 +55,7 @@ struct RootCommand: ParsableCommand {
       """,
     version: Commands.version,
     subcommands: [
-      RunCommand.self, ValidateCommand.self, GraphCommand.self, InitCommand.self, PluginsCommand.self, SchemaCommand.self,
+      RunCommand.self, ValidateCommand.self, GraphCommand.self, StateCommand.self, InitCommand.self, PluginsCommand.self, SchemaCommand.self,
     ])
 }
 

@@ -15,13 +15,29 @@ struct RunCommand: ParsableCommand {
         ringway run frames.yaml
         ringway run frames.yaml --set count=50 --set stages.detect.processes=4
         ringway run frames.yaml --report report.json --progress off
+        ringway run frames.yaml --state frames.state
+
+      With --state the queues are files of a folder, and after a kill -9 of everything the same
+      command goes on as if nothing had happened; `ringway state` shows what is in the folder.
       """)
 
   @Argument(help: "The pipeline file.", completion: .file(extensions: ["yaml", "yml", "json"])) var file: String
   @OptionGroup var overrides: OverrideOptions
   @Option(name: .long, help: ArgumentHelp("Writes what happened as JSON.", valueName: "file")) var report: String?
   @Option(name: .long, help: ArgumentHelp("Live progress: auto, plain, json or off.", valueName: "kind")) var progress = ProgressKind.auto
+  @Option(
+    name: .long, help: ArgumentHelp("Keeps the run in this folder, so that the same command goes on after a kill of everything.", valueName: "folder"),
+    completion: .directory)
+  var state: String?
+  @Option(
+    name: .long,
+    help: ArgumentHelp("What of --state reaches the disk: end (all of it and the files written, when the run ends) or none.", valueName: "when"))
+  var sync: RunOptions.Sync?
   @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if sync != nil, state == nil { throw ValidationError("--sync says what of a state reaches the disk: name its folder with --state") }
+  }
 
   func run() throws {
     let plan = try Check.plan(file, overrides)
@@ -33,7 +49,7 @@ struct RunCommand: ParsableCommand {
       }
     }
     let screen = Screen(plan, progress, common)
-    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart), observer: screen)
+    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end), observer: screen)
     screen.finish(result)
     if let reportFile {
       do throws(ReportFile.Refusal) { try reportFile.write(result) } catch {
@@ -44,5 +60,7 @@ struct RunCommand: ParsableCommand {
     if result.code != .success { throw result.code.end }
   }
 }
+
+extension RunOptions.Sync: ExpressibleByArgument {}
 
 enum ProgressKind: String, ExpressibleByArgument, CaseIterable { case auto, plain, json, off }

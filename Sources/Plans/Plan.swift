@@ -92,6 +92,8 @@ package struct Stage: Sendable {
   package var queue: Queue?
   /// The mapping under `with:`, expanded; `.mapping([])` when there is none. May hold secrets.
   package var settings: Node
+  /// What of the settings must be the same when a run is resumed, without anything secret; the planner fills it in.
+  package var lasting: [(name: String, value: JSON)] = []
   package var resources: [ExternalResource]
   package var restart: RestartLimits
   package var onError: ErrorPolicy

@@ -97,6 +97,7 @@ extension Planner {
     draft.stage.resources = spec.resources(settings)
     draft.stage.ports = spec.ports.names(settings)
     draft.hasSettings = true
+    draft.stage.lasting = spec.lasting(draft.stage.settings)
     for problem in spec.check(settings) {
       report(
         "plugin-setting", problem.message, draft.place("with", problem.setting), path + "." + problem.setting, problem.remedy)

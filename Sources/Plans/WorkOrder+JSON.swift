@@ -11,6 +11,7 @@ extension WorkOrder {
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
       "standard_output": standardOutput.map(JSON.integer) ?? .null, "max_dead_letters": maxDeadLetters.map(JSON.integer) ?? .null,
       "dead_letter_port": .integer(deadLetterPort), "ports": .array(ports.map(JSON.string)), "file": .string(file),
+      "lock": lock.map(JSON.integer) ?? .null,
     ]
     return Array(json.compact.utf8)
   }
@@ -40,5 +41,6 @@ extension WorkOrder {
     deadLetterPort = node["dead_letter_port"]?.integer ?? 1
     ports = node["ports"]?.items?.compactMap(\.string) ?? []
     file = node["file"]?.string ?? ""
+    lock = node["lock"]?.integer
   }
 }

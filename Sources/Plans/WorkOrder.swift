@@ -53,6 +53,8 @@ package struct WorkOrder: Sendable {
   package var outputs: [Attachment]
   package var sockets: [Int]
   package var standardOutput: Int?
+  /// The descriptor of the file that this worker locks for as long as it lives; nil when the run ends with its runner.
+  package var lock: Int?
 
   package init(
     stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,

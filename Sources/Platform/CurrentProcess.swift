@@ -4,6 +4,7 @@ import Glibc
 /// What a process does about itself.
 package enum CurrentProcess {
   package static var id: Int32 { getpid() }
+  package static var userID: UInt32 { geteuid() }
 
   /// Has the kernel kill this process when the thread that spawned it ends (prctl(2), PR_SET_PDEATHSIG), and closes the
   /// gap before that call: a parent that is gone already leaves another parent's number behind.

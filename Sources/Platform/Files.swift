@@ -35,12 +35,18 @@ package enum Files {
   /// For writing, made when it is not there.
   package static func openForWriting(_ path: String) throws(SystemError) -> Int32 { try open(path, O_WRONLY | O_CREAT) }
 
+  /// For `FileLock`: made when it is not there, for its owner alone, and no link is followed.
+  package static func openForLocking(_ path: String) throws(SystemError) -> Int32 { try open(path, O_RDWR | O_CREAT | O_NOFOLLOW) }
+
   /// Writes a file whole or not at all: into a new one beside it, which then takes its name (rename(2)).
-  package static func replace(_ path: String, with text: String) throws(SystemError) {
+  ///
+  /// - Parameter isDurable: has it reach the disk too, the old file's name before that (fsync(2))
+  package static func replace(_ path: String, with text: String, isDurable: Bool = false) throws(SystemError) {
     let temporary = path + ".tmp\(getpid())"
-    let fd = try open(temporary, O_WRONLY | O_CREAT | O_EXCL)
+    let fd = try open(temporary, O_WRONLY | O_CREAT | (isDurable ? O_TRUNC | O_NOFOLLOW : O_EXCL))
     do throws(SystemError) {
       try Descriptors.writeAll(fd, text)
+      if isDurable, fsync(fd) != 0 { throw SystemError("fsync", path) }
       close(fd)
       if rename(temporary, path) != 0 { throw SystemError("rename", path) }
     } catch {
@@ -48,6 +54,13 @@ package enum Files {
       unlink(temporary)
       throw SystemError(error.call, path, errno: error.errno)
     }
+  }
+
+  /// Has what was written to a file, or the names in a folder, reach the disk.
+  package static func sync(_ path: String) throws(SystemError) {
+    let fd = try open(path, O_RDONLY | O_NONBLOCK)
+    defer { close(fd) }
+    if fsync(fd) != 0 { throw SystemError("fsync", path) }
   }
 
   /// Whether `replace` would work, as far as can be known before.
@@ -66,6 +79,45 @@ package enum Files {
     }
     if status(path)?.kind != .directory { throw SystemError("mkdir", path, errno: ENOTDIR) }
   }
+
+  /// Makes a folder for its owner alone (0700), and those that it lies in with the permissions that the user's mask leaves; one that is
+  /// there stays as it is.
+  package static func makePrivateDirectory(_ path: String) throws(SystemError) {
+    let parent = path.split(separator: "/").dropLast().joined(separator: "/")
+    if !parent.isEmpty { try makeDirectory((path.hasPrefix("/") ? "/" : "") + parent) }
+    if mkdir(path, 0o700) != 0, errno != EEXIST { throw SystemError("mkdir", path) }
+  }
+
+  /// Who may use a file (stat(2)): its owner, and the twelve bits of its mode.
+  package static func ownership(_ path: String) throws(SystemError) -> (owner: UInt32, mode: UInt32) {
+    var info = stat()
+    if lstat(path, &info) != 0 { throw SystemError("stat", path) }
+    return (info.st_uid, info.st_mode & 0o7777)
+  }
+
+  package static func setMode(_ path: String, _ mode: UInt32) throws(SystemError) {
+    if chmod(path, mode) != 0 { throw SystemError("chmod", path) }
+  }
+
+  package static func remove(_ path: String) throws(SystemError) {
+    if unlink(path) != 0, errno != ENOENT { throw SystemError("unlink", path) }
+  }
+
+  /// The names in a folder, sorted bytewise, without `.` and `..`; odd bytes of a name are shown as `illegibleNames` shows them.
+  package static func names(in folder: String) throws(SystemError) -> [String] {
+    guard let directory = opendir(folder) else { throw SystemError("open", folder) }
+    defer { closedir(directory) }
+    var all: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+      if name != [0x2e], name != [0x2e, 0x2e] { all.append(shown(name)) }
+    }
+    return all.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+  }
+
+  /// When a file was made, in nanoseconds since 1970: tells it from one that has got the number of a removed one. 0 where the file
+  /// system does not say.
+  package static func birth(of descriptor: Int32) -> UInt64 { linux_birth(descriptor) }
 
   /// Writes a file that must not be there yet, with the permissions that the user's mask leaves.
   package static func create(_ path: String, _ text: String) throws(SystemError) {

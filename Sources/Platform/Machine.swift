@@ -90,4 +90,21 @@ package enum Machine {
     }
     return all
   }
+
+  /// A name for the time since this machine was started (random(4), boot_id); empty where there is none.
+  package static var bootID: String {
+    (Files.text("/proc/sys/kernel/random/boot_id") ?? "").split(separator: "\n").first.map(String.init) ?? ""
+  }
+
+  /// The time of day, in seconds since 1970.
+  package static var timeOfDay: Int { time(nil) }
+
+  /// `2026-11-26 09:05:00 UTC`
+  package static func describe(timeOfDay seconds: Int) -> String {
+    var seconds = time_t(seconds)
+    var parts = tm()
+    guard gmtime_r(&seconds, &parts) != nil else { return "an unknown time" }
+    func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
+    return "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
+  }
 }

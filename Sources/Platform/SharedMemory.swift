@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// Memory that several processes share: a sealed memfd, passed on by its descriptor, so that nothing has a name in
-/// /dev/shm that could be left behind (memfd_create(2)).
+/// Memory that several processes share, passed on by its descriptor: a sealed memfd, so that nothing has a name in
+/// /dev/shm that could be left behind (memfd_create(2)), or a file that is to outlive them all.
 package struct SharedMemory: @unchecked Sendable {
   // Unchecked: the bytes are shared between processes anyway; whoever reads them does so by atomics.
 
@@ -31,6 +31,47 @@ package struct SharedMemory: @unchecked Sendable {
     return try map(fd, count, name)
   }
 
+  /// Makes a file of this size, all zeros, for its owner alone. Its room on the disk is taken at once where the file system can do
+  /// that (fallocate(2)): a page that finds no room when it is touched would kill whoever touches it with SIGBUS.
+  package static func create(file path: String, count: Int) throws(SystemError) -> SharedMemory {
+    let fd = try Files.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
+    var failure: SystemError?
+    if ftruncate(fd, count) != 0 { failure = SystemError("ftruncate", path) }
+    if failure == nil, linux_allocate(fd, Int64(count)) != 0 {
+      let error = SystemError("fallocate", path)
+      if error.errno != EOPNOTSUPP { failure = error }
+    }
+    if let failure {
+      close(fd)
+      unlink(path)
+      throw failure
+    }
+    return try map(fd, count, path)
+  }
+
+  /// Maps a file that `create` made, at the size that it has now.
+  ///
+  /// - Parameter isWritable: otherwise a store into it ends the process (SIGSEGV)
+  package static func open(file path: String, isWritable: Bool = true) throws(SystemError) -> SharedMemory {
+    let fd = try Files.open(path, (isWritable ? O_RDWR : O_RDONLY) | O_NOFOLLOW)
+    var info = stat()
+    if fstat(fd, &info) != 0 {
+      let error = SystemError("fstat", path)
+      close(fd)
+      throw error
+    }
+    guard info.st_mode & S_IFMT == S_IFREG, let count = Int(exactly: info.st_size), count > 0 else {
+      close(fd)
+      throw SystemError("mmap", path, errno: EINVAL)
+    }
+    return try map(fd, count, path, isWritable: isWritable)
+  }
+
+  /// Has what was written reach the disk (fsync(2) does so for a mapping of the file, too).
+  package func sync() throws(SystemError) {
+    if fsync(descriptor) != 0 { throw SystemError("fsync", "descriptor \(descriptor)") }
+  }
+
   /// Maps a memfd that another process made. The descriptor belongs to the mapping from now on.
   package static func attach(_ descriptor: Int32) throws(SystemError) -> SharedMemory {
     var info = stat()
@@ -39,8 +80,8 @@ package struct SharedMemory: @unchecked Sendable {
     return try map(descriptor, count, "descriptor \(descriptor)")
   }
 
-  private static func map(_ fd: Int32, _ count: Int, _ name: String) throws(SystemError) -> SharedMemory {
-    guard let base = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), base != MAP_FAILED else {
+  private static func map(_ fd: Int32, _ count: Int, _ name: String, isWritable: Bool = true) throws(SystemError) -> SharedMemory {
+    guard let base = mmap(nil, count, isWritable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0), base != MAP_FAILED else {
       let error = SystemError("mmap", name)
       close(fd)
       throw error

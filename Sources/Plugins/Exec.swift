@@ -36,7 +36,7 @@ struct Exec {
     "answers", "one: the program answers each input with exactly one output; any: it may answer a batch of inputs with any number, and is run once for each batch.",
     default: .one)
   private static let batch = Setting.integer(
-    "batch", "How many inputs the program may have at once; never more than half the stage's queue.", in: 1...65_536, default: 128)
+    "batch", "How many inputs the program may have at once; never more than half the stage's queue.", in: 1...65_536, default: 128).changeable
   private static let onRestart = Setting<OnRestart>.choice(
     "on_restart",
     "What a source does when it is started again: replay runs the program anew and skips as many outputs as were handed over; continue takes all that it writes then.",

@@ -15,8 +15,9 @@ struct FileRead: Source {
     "file.read", .source, "Reads files, line by line or whole.",
     details: """
       A line ends with LF or CR LF, which is not part of the message; the last line counts also without one. Empty lines are empty messages, but for `jsonl`. \
-      A source that is started again goes on behind the last line that was handed over; it notices when a file has been replaced or has become shorter, and stops \
-      the run with 74 rather than skip anything.
+      A source that is started again goes on behind the last line that was handed over. It knows the file by its device, its number and the time when it was made, and by \
+      the end of the line that it read last; it stops the run with 74, rather than skip anything, when a file has been replaced (rotated, say), has become shorter or was written \
+      anew, and when a pattern finds other names before the file that it had come to.
       """,
     processes: .one, settings: [path.declaration, format.declaration, longest.declaration],
     example: """
@@ -31,16 +32,21 @@ struct FileRead: Source {
       """,
     resources: { [.readsFiles(pattern: $0[path], setting: "path")] })
 
+  private let pattern: String
   private let files: [String]
   private let format: Format
   private let longest: Int
   private var index = 0
   private var offset = 0
   private var identity: UInt64 = 0
+  /// Of the names before `index`, and of the end of the line before `offset`; 0 for a line that was passed over.
+  private var names: UInt32 = 0
+  private var tail: UInt32 = 0
   private var open: (descriptor: Int32, reader: LineReader, isRegular: Bool, hasSize: Bool)?
 
   init(_ given: Given, _ context: Context) throws {
     let pattern = given.resolve(given[Self.path])
+    self.pattern = given[Self.path]
     let found = Files.status(pattern) != nil ? [pattern] : Files.glob(pattern)
     files = found.filter { Files.status($0)?.kind != .directory }
     format = given[Self.format]
@@ -51,26 +57,97 @@ struct FileRead: Source {
     }
   }
 
-  /// file, byte offset in it, and which file it was: device and inode in one word.
-  private var position: Position { Position(UInt64(index), UInt64(offset), identity) }
+  /// Which of the files, the byte offset in it, which file it was, and what stood before it.
+  private var position: Position { Position(UInt64(index), UInt64(offset), identity, UInt64(names) << 32 | UInt64(tail)) }
 
   mutating func resume(at position: Position) throws {
     index = Int(clamping: position.words.0)
     offset = Int(clamping: position.words.1)
     identity = position.words.2
+    names = Self.sum(files.prefix(index))
+    tail = UInt32(truncatingIfNeeded: position.words.3)
+    if index > files.count || names != UInt32(truncatingIfNeeded: position.words.3 >> 32) {
+      throw WorkerFailure(
+        .io, "the \(index) files that were read before are not the first that \(pattern) finds now: some were added, removed or renamed")
+    }
     if offset == 0 || index >= files.count { return }
     let status = try openFile()
-    if Self.identity(status) != position.words.2 { throw WorkerFailure(.io, "\(files[index]) is another file than the one that was read before") }
+    if identity != position.words.2 {
+      throw WorkerFailure(.io, "\(files[index]) is another file than the one of which \(offset) bytes were read before: it was rotated or replaced")
+    }
     guard let descriptor = open?.descriptor else { return }
     var isThere = status.size >= offset
+    var isSame = true
     do throws(SystemError) {
       // What has no size of its own, as in /proc, is asked for the last byte that was read.
-      if status.size == 0 { isThere = try Self.hasByte(at: offset - 1, descriptor) }
+      if status.size == 0 { isThere = try Self.hasByte(at: offset - 1, descriptor) } else if isThere { isSame = try hasTail(descriptor) }
       try Files.seek(descriptor, to: offset)
     } catch {
       throw WorkerFailure(reading: error, files[index])
     }
     if !isThere { throw WorkerFailure(.io, "\(files[index]) has \(status.size) bytes, but \(offset) were read before: it has become shorter") }
+    if !isSame { throw WorkerFailure(.io, "\(files[index]) holds something else than what was read before, up to byte \(offset): it was truncated or written anew") }
+  }
+
+  /// As many bytes at the end of a line tell whether it is the line that was read.
+  private static let tailBytes = 32
+
+  /// Never 0.
+  private static func sum(line: UnsafeRawBufferPointer) -> UInt32 {
+    var h: UInt64 = 0x9e37_79b9_7f4a_7c15
+    var at = max(0, line.count - tailBytes)
+    while at < line.count {
+      var word: UInt64 = 0
+      let count = min(8, line.count - at)
+      withUnsafeMutableBytes(of: &word) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: line[at..<at + count])) }
+      h = (h ^ word) &* 0xd1b5_4a32_d192_ed03
+      h ^= h >> 29
+      at += count
+    }
+    return UInt32(truncatingIfNeeded: h >> 32) | 1
+  }
+
+  private static func sum(_ names: ArraySlice<String>) -> UInt32 {
+    var h: UInt32 = 0
+    for name in names { h = add(name, to: h) }
+    return h
+  }
+
+  private static func add(_ name: String, to sum: UInt32) -> UInt32 {
+    var h = sum
+    for byte in name.utf8 { h = (h ^ UInt32(byte)) &* 0x0100_0193 }
+    return (h ^ 0x2f) &* 0x0100_0193
+  }
+
+  /// Whether the line that ends before `offset` ends as the one did that was read.
+  private func hasTail(_ descriptor: Int32) throws(SystemError) -> Bool {
+    if tail == 0 { return true }
+    // CR and LF, and the LF of the line before.
+    let count = min(offset, Self.tailBytes + 3)
+    try Files.seek(descriptor, to: offset - count)
+    var bytes = [UInt8](repeating: 0, count: count)
+    var got = 0
+    var failure: SystemError?
+    bytes.withUnsafeMutableBytes { buffer in
+      do throws(SystemError) {
+        while got < count, let n = try Descriptors.read(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[got...])), n > 0 { got += n }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    if got < count { return false }
+    if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+    if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+    let line = bytes.lastIndex(of: UInt8(ascii: "\n")).map { bytes[($0 + 1)...] } ?? bytes[...]
+    return line.withUnsafeBytes { Self.sum(line: $0) } == tail
+  }
+
+  /// Goes on to the next file.
+  private mutating func pass() {
+    names = Self.add(files[index], to: names)
+    index += 1
+    offset = 0
+    identity = 0
+    tail = 0
   }
 
   mutating func next(_ out: any Emitter) throws -> SourceStep {
@@ -81,21 +158,21 @@ struct FileRead: Source {
       switch try step() {
       case .line(let line, let consumed):
         offset += consumed
+        tail = Self.sum(line: line)
         if format == .jsonl, line.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
         try out.emit(line, as: format == .jsonl ? .json : .text)
         return .emitted(position)
       case .tooLong(let bytes, let consumed):
         let line = offset
         offset += consumed
+        tail = 0
         throw MessageFailure(
           "the line at byte \(line) of \(files[index]) has \(bytes) bytes, more than the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
       case .later: return .wait(readable: open?.descriptor, until: nil)
       case .end:
         try checkLength()
         closeFile()
-        index += 1
-        offset = 0
-        identity = 0
+        pass()
         return .moved(position)
       }
     }
@@ -115,7 +192,7 @@ struct FileRead: Source {
 
   private mutating func whole(_ out: any Emitter) throws -> SourceStep {
     let path = files[index]
-    index += 1
+    pass()
     let bytes: [UInt8]
     do throws(SystemError) { bytes = try Files.readAll(path, limit: longest) } catch {
       // EFBIG
@@ -123,7 +200,7 @@ struct FileRead: Source {
       throw WorkerFailure(reading: error, path)
     }
     try out.emit(bytes)
-    return .emitted(Position(UInt64(index)))
+    return .emitted(position)
   }
 
   private mutating func openFile() throws -> Files.Status {
@@ -135,7 +212,7 @@ struct FileRead: Source {
         throw error
       }
       open = (descriptor, LineReader(longest: longest), status.kind == .file, status.kind == .file && status.size > 0)
-      identity = Self.identity(status)
+      identity = Self.identity(status, Files.birth(of: descriptor))
       return status
     } catch {
       throw WorkerFailure(reading: SystemError("open", "", errno: error.errno), files[index])
@@ -153,7 +230,9 @@ struct FileRead: Source {
     return count == 1
   }
 
-  private static func identity(_ status: Files.Status) -> UInt64 { status.inode &* 0x9e37_79b9_7f4a_7c15 ^ status.device }
+  private static func identity(_ status: Files.Status, _ birth: UInt64) -> UInt64 {
+    (status.inode &* 0x9e37_79b9_7f4a_7c15 ^ status.device) &* 0xd1b5_4a32_d192_ed03 ^ birth
+  }
 
   /// A regular file that ends before where we are has been cut while it was read. One of size 0 with something in it, as in /proc, has
   /// a size that says nothing.

@@ -12,7 +12,7 @@ struct Generate: Source {
     schema: ["type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$"], expected: "a size of at most 1GiB, such as 64B or 1MiB",
     default: .some(nil), defaultJSON: nil, isRequired: false, example: "1KiB",
     decode: { node in node.string.flatMap(Quantity.size).flatMap { 0...(1 << 30) ~= $0 ? .some($0) : nil } })
-  private static let rate = Setting<Double?>.rate("rate", "How many messages a second at most.")
+  private static let rate = Setting<Double?>.rate("rate", "How many messages a second at most.").changeable
   private static let seed = Setting.integer("seed", "Chooses the content; the same seed makes the same messages.", in: 0...Int.max, default: 0)
 
   static let spec = PluginSpec(

@@ -10,7 +10,7 @@ struct HTTPListen: Source {
     decode: { node in
       guard let text = node.string, let port = text.split(separator: ":").last, UInt16(port) != nil else { return nil }
       return text
-    })
+    }).changeable
   private static let path = Setting<String>(
     "path", "The path that clients post to; others are answered 404.", schema: ["type": "string", "pattern": "^/[^\\s?#]*$"],
     expected: "a path that begins with /", default: "/", defaultJSON: "/", decode: \.string)
@@ -19,9 +19,9 @@ struct HTTPListen: Source {
     schema: ["type": "integer", "minimum": 1], expected: "an integer of at least 1", default: .some(nil), defaultJSON: nil, isRequired: false,
     example: 1000, decode: { node in (node.integer ?? node.double.flatMap(Int.init(exactly:))).flatMap { $0 >= 1 ? .some($0) : nil } })
   private static let maxBody = Setting.size("max_body", "A larger body is answered 413.", in: 0...(1 << 30), default: "1MiB")
-  private static let wait = Setting.duration("wait", "How long a client waits while the queue is full before it is answered 503.", default: "5s")
+  private static let wait = Setting.duration("wait", "How long a client waits while the queue is full before it is answered 503.", default: "5s").changeable
   private static let linger = Setting.duration(
-    "linger", "How long the source stays after its limit, once no client is connected, to answer those that repeat a request.", in: .zero ... .seconds(3600), default: "1s")
+    "linger", "How long the source stays after its limit, once no client is connected, to answer those that repeat a request.", in: .zero ... .seconds(3600), default: "1s").changeable
 
   static let spec = PluginSpec(
     "http.listen", .source, "Takes messages over HTTP: the body of each POST is one.",

@@ -4,11 +4,11 @@ import PluginKit
 /// Posts each message, many at once, until the receiver has taken it.
 struct HTTPPost: DeliverySink {
   private static let url = Setting.url("url", "Where to post to.", example: "http://127.0.0.1:8089/results")
-  private static let concurrency = Setting.integer("concurrency", "How many requests may be under way.", in: 1...1024, default: 64)
+  private static let concurrency = Setting.integer("concurrency", "How many requests may be under way.", in: 1...1024, default: 64).changeable
   private static let giveUp = Setting.duration(
     "give_up", "How long the receiver may be unavailable before the run ends with 69: counted from the last request that succeeded, or from the first that failed.",
-    default: "5m")
-  private static let timeout = Setting.duration("timeout", "How long one request may take.", in: .milliseconds(1) ... .seconds(3600), default: "30s")
+    default: "5m").changeable
+  private static let timeout = Setting.duration("timeout", "How long one request may take.", in: .milliseconds(1) ... .seconds(3600), default: "30s").changeable
   private static let headers = Setting.strings("headers", "Headers added to each request.", secret: true, example: ["X-Team": "vision"])
   private static let contentType = Setting.string("content_type", "The messages' media type.", default: "application/json")
 

@@ -21,7 +21,7 @@ package enum Python: LaunchedPlugin {
     })
   static let interpreter = Setting.string(
     "python", "The interpreter, 3.9 to 3.13: a name, or a path relative to the pipeline file's folder. The default is that of the virtual environment which is active, if one is.",
-    default: "python3", example: ".venv/bin/python")
+    default: "python3", example: ".venv/bin/python").changeable
   static let arguments = Setting<Node>(
     "arguments", "Arguments by name: of the function beside the value, or of the class.", schema: ["type": "object"],
     expected: "a mapping of names to values", default: .mapping([]), defaultJSON: nil, isRequired: false, example: ["threshold": 0.5],

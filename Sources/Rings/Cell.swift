@@ -11,8 +11,41 @@ package final class CellBlock: Sendable {
   package var descriptor: Int32 { memory.descriptor }
 
   package static func create(cells: Int, name: String) throws(SystemError) -> CellBlock {
-    CellBlock(try SharedMemory.create(name: name, count: max(1, cells) * stride))
+    CellBlock(try SharedMemory.create(name: name, count: bytes(cells: cells)))
   }
+
+  /// How much memory so many cells take.
+  package static func bytes(cells: Int) -> Int { max(1, cells) * stride }
+
+  /// Makes cells in memory that is all zeros and has the size for them. The memory belongs to the block from now on.
+  ///
+  /// - Parameter owner: tells a file of one state directory and stage from those of others
+  package static func create(in memory: SharedMemory, owner: UInt64) -> CellBlock {
+    let block = CellBlock(memory)
+    for i in 0..<block.count {
+      block.word(i, ownerOffset).release(owner)
+      block.word(i, magicOffset).release(magic)
+    }
+    return block
+  }
+
+  /// Cells that were made in this memory, which belongs to the block from now on. Every one is checked.
+  package convenience init(in memory: SharedMemory, owner: UInt64) throws(RingCorruption) {
+    self.init(memory)
+    for i in 0..<count {
+      let isOurs = word(i, Self.magicOffset).acquired == Self.magic && word(i, Self.ownerOffset).acquired == owner
+      if isOurs, memory.count % Self.stride == 0 { continue }
+      memory.unmap()
+      throw RingCorruption(isOurs ? "a block of cells has \(memory.count) bytes" : "cell \(i) is no cell of this version, stage and state directory")
+    }
+  }
+
+  private static let magic: UInt64 = 0x3130_6c6c_6563_6b72
+  private static let ownerOffset = 4080, magicOffset = 4088
+
+  private func word(_ cell: Int, _ offset: Int) -> SharedWord { SharedWord(memory.base + cell * Self.stride + offset) }
+
+  package func sync() throws(SystemError) { try memory.sync() }
 
   package convenience init(attaching descriptor: Int32) throws {
     let memory = try SharedMemory.attach(descriptor)
@@ -45,7 +78,8 @@ package final class CellBlock: Sendable {
 ///     512   statistics
 ///     1024  latencies: how many messages took how long
 ///     2560  what was handed over through each output, beside the copy of even sequences
-///     3328  the same for odd sequences
+///     3312  the same for odd sequences
+///     4080  in a file: whose cell it is, and a mark that it is one
 ///     4096  last words (`CommitCell.Death`)
 ///
 /// A commit writes the copy that is not in force and then stores the next sequence with busy set: that store is the one
@@ -68,7 +102,7 @@ package struct CommitCell: @unchecked Sendable {
   private func copy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 128 + Int(sequence & 1) * 128 }
 
   /// How many outputs are counted apart.
-  package static let mostSent = 96
+  package static let mostSent = 94
 
   private func sentCopy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 2560 + Int(sequence & 1) * Self.mostSent * 8 }
 

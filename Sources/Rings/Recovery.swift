@@ -108,6 +108,11 @@ package enum Recovery {
           fields.aux.set(aux.raw)
         }
         isDeath = countsDeaths && found.isIn(.leased) && aux.mark == found.deaths + 1
+        // A mark that no death has made stale would speak against the next worker that claims the message.
+        if !countsDeaths, aux.mark != 0 {
+          aux.mark = 0
+          fields.aux.set(aux.raw)
+        }
         // It may have died before it raised the head past what it had claimed, and a message that is neither before the head
         // nor behind every reader would be looked for by nobody.
         ring.word(Ring.Offset.head).raise(to: fields.sequence.relaxed &+ 1)

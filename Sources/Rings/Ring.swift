@@ -16,6 +16,8 @@ package final class Ring: Sendable {
   /// lines in pairs.
   enum Offset {
     static let magic = 0, version = 8, capacity = 16, messageBytes = 24, producers = 32, consumers = 40, total = 48, check = 56
+    /// Whose ring it is, when it lies in a file; 0 in memory.
+    static let owner = 64
     static let tail = 128, head = 256
     /// Written by the runner alone: 1 when no more messages will come; how often recovery has put messages back.
     static let closed = 384, epoch = 392
@@ -29,13 +31,19 @@ package final class Ring: Sendable {
   ///
   /// - Parameter start: where its counters begin
   package static func create(_ shape: RingShape, name: String, start: RingStart = .zero) throws(SystemError) -> Ring {
-    let memory = try SharedMemory.create(name: name, count: shape.bytes)
+    create(shape, in: try SharedMemory.create(name: name, count: shape.bytes), start: start)
+  }
+
+  /// Makes a ring in memory that is all zeros and has the size of the shape. The memory belongs to the ring from now on.
+  ///
+  /// - Parameter owner: tells a file of one state directory and stage from those of others
+  package static func create(_ shape: RingShape, in memory: SharedMemory, owner: UInt64 = 0, start: RingStart = .zero) -> Ring {
     let ring = Ring(shape, memory)
     ring.begin(at: start)
     for (offset, value) in [
       (Offset.version, version), (Offset.capacity, UInt64(shape.capacity)), (Offset.messageBytes, UInt64(shape.messageBytes)),
       (Offset.producers, UInt64(shape.producers)), (Offset.consumers, UInt64(shape.consumers)),
-      (Offset.total, UInt64(shape.bytes)), (Offset.check, shape.fingerprint), (Offset.magic, magic),
+      (Offset.total, UInt64(shape.bytes)), (Offset.check, shape.fingerprint), (Offset.owner, owner), (Offset.magic, magic),
     ] {
       ring.word(offset).release(value)
     }
@@ -44,7 +52,11 @@ package final class Ring: Sendable {
 
   /// Maps a ring that another process made. Every size is checked against the mapping and against our own arithmetic.
   package convenience init(attaching descriptor: Int32) throws {
-    let memory = try SharedMemory.attach(descriptor)
+    try self.init(in: try SharedMemory.attach(descriptor))
+  }
+
+  /// A ring that was made in this memory, which belongs to it from now on; checked in the same way.
+  package convenience init(in memory: SharedMemory) throws(RingCorruption) {
     do throws(RingCorruption) {
       self.init(try Self.shape(of: memory), memory)
     } catch {
@@ -56,7 +68,7 @@ package final class Ring: Sendable {
   private static func shape(of memory: SharedMemory) throws(RingCorruption) -> RingShape {
     func read(_ offset: Int) -> UInt64 { SharedWord(memory.base + offset).acquired }
     guard memory.count >= 4096, read(Offset.magic) == magic, read(Offset.version) == version else {
-      throw RingCorruption("descriptor \(memory.descriptor) is no ring of this version")
+      throw RingCorruption("\(memory.count) bytes that begin as no ring of this version does")
     }
     guard
       let shape = RingShape(
@@ -103,6 +115,14 @@ package final class Ring: Sendable {
     word(Offset.closed).release(1)
     wakeAll()
   }
+
+  /// Takes `close` back, when a run goes on that had been drained.
+  package func reopen() { word(Offset.closed).release(0) }
+
+  /// As `create` was told.
+  package var owner: UInt64 { word(Offset.owner).acquired }
+
+  package func sync() throws(SystemError) { try memory.sync() }
 
   package var isClosed: Bool { word(Offset.closed).acquired != 0 }
 

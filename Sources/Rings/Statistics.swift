@@ -5,7 +5,7 @@ import Platform
 extension CommitCell {
   package enum Wait: UInt64, Sendable { case none, input, room }
 
-  private func statistic(_ index: Int) -> SharedWord { SharedWord(base + 512 + index * 8) }
+  func statistic(_ index: Int) -> SharedWord { SharedWord(base + 512 + index * 8) }
 
   /// Goes up when a call of the plugin begins and when it ends: odd while one runs. A value that stays odd and the same
   /// for longer than the stage's `timeout` is a message that takes too long.

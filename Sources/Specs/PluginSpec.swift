@@ -89,6 +89,27 @@ extension PluginSpec {
   }
 }
 
+extension PluginSpec {
+  /// The settings that decide what the messages are, in the order of their declaration, with the defaults of those that are not given:
+  /// what must be the same when a run is resumed. Nothing secret is among them.
+  package func lasting(_ given: Node?) -> [(name: String, value: JSON)] {
+    settings.filter { !$0.isSecret && !$0.mayChange }.map { setting in
+      (setting.name, given?[setting.name].map(Self.withoutSecrets) ?? setting.fallback ?? .null)
+    }
+  }
+
+  private static func withoutSecrets(_ node: Node) -> JSON {
+    if node.isSecret { return .null }
+    if let pairs = node.pairs { return .object(pairs.map { ($0.key, withoutSecrets($0.value)) }) }
+    if let items = node.items { return .array(items.map(withoutSecrets)) }
+    guard let text = node.string, let scheme = text.utf8.firstRange(of: "://".utf8) else { return JSON(node) }
+    // A URL may carry a user and a password.
+    let rest = text[scheme.upperBound...]
+    guard let at = rest.prefix(while: { !"/?#".contains($0) }).lastIndex(of: "@") else { return JSON(node) }
+    return .string(String(text[..<scheme.upperBound]) + String(rest[rest.index(after: at)...]))
+  }
+}
+
 /// What a plugin finds wrong with one of its settings.
 public struct SettingProblem: Sendable {
   public let setting: String

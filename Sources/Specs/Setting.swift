@@ -5,7 +5,7 @@
 ///     ...
 ///     init(_ given: Given) { rounds = given[Hash.rounds] }
 public struct Setting<Value: Sendable>: Sendable {
-  public let declaration: SettingDeclaration
+  public private(set) var declaration: SettingDeclaration
   /// What the setting is when the file does not name it; nil for one that must be given.
   let fallback: Value?
   let decode: @Sendable (Node) -> Value?
@@ -30,6 +30,16 @@ public struct Setting<Value: Sendable>: Sendable {
   }
 }
 
+extension Setting {
+  /// The same setting, declared to say nothing about what the messages are: a run that is resumed (`--state`) may have another value
+  /// than the one that was interrupted.
+  public var changeable: Setting {
+    var other = self
+    other.declaration.mayChange = true
+    return other
+  }
+}
+
 /// The part of a setting that does not depend on its type.
 public struct SettingDeclaration: Sendable {
   public let name: String
@@ -45,6 +55,8 @@ public struct SettingDeclaration: Sendable {
   /// A secret is never printed: not in logs, reports, graphs, argv or diagnostics.
   public let isSecret: Bool
   public let example: JSON?
+  /// Whether a run that is resumed may have another value: it changes how fast or how long, not what the messages are.
+  public internal(set) var mayChange = false
   /// Whether a node that has passed the schema can be decoded.
   package let accepts: @Sendable (Node) -> Bool
 

@@ -73,7 +73,8 @@ enum SourceLoop {
         return
       }
     }
-    try handOver(ended: true, isFull: false)
+    // Told to stop, it has not come to its end: a run that is resumed goes on here.
+    try handOver(isFull: false)
     try source.close()
   }
 

@@ -35,6 +35,7 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
+    guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
     let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: spec, control: control)
@@ -66,6 +67,13 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     try? Descriptors.writeAll(2, "\(error)\n")
     return 1
   }
+}
+
+/// Takes the worker's own lock, if the run has a state directory. Whether the runner lives is asked after that: a runner that died before
+/// has a successor, which may have had this lock already and found nobody.
+private func holdsLock(_ order: WorkOrder) throws -> Bool {
+  guard let lock = order.lock else { return true }
+  do throws(SystemError) { return try FileLock.take(Int32(clamping: lock)) } catch { throw WorkerFailure(.system, "\(error)") }
 }
 
 private func find(_ order: WorkOrder, _ plugins: [AnyPlugin], _ load: LibraryLoader?) throws -> (AnyPlugin, PluginSpec) {

@@ -28,9 +28,22 @@ package struct RunOptions: Sendable {
   package var tick: Duration?
   /// Where the counters of the rings begin; anything but zero is for tests.
   package var ringStart: RingStart
+  /// The folder where rings and cells are files, so that the run may go on after its runner was killed; nil for memory.
+  package var state: String?
+  package var sync: Sync
 
-  package init(tick: Duration? = nil, ringStart: RingStart = .zero) {
+  /// What a state directory survives beyond the processes.
+  package enum Sync: String, Sendable, CaseIterable {
+    /// The machine's own death, but for one in the middle of a run: at a run's end everything reaches the disk.
+    case end
+    /// Nothing more.
+    case none
+  }
+
+  package init(tick: Duration? = nil, ringStart: RingStart = .zero, state: String? = nil, sync: Sync = .end) {
     self.tick = tick
     self.ringStart = ringStart
+    self.state = state
+    self.sync = sync
   }
 }

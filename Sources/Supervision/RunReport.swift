@@ -56,6 +56,19 @@ package struct RunReport: Sendable {
   package var ledger: [LedgerLine]
   package var bottleneck: Bottleneck?
 
+  /// The same for a run in which nothing was done: what was counted, and no times.
+  var withoutTimes: RunReport {
+    var report = self
+    report.bottleneck = nil
+    for i in stages.indices {
+      report.stages[i].busy = 0
+      report.stages[i].busyOfRun = 0
+      report.stages[i].waitingInput = 0
+      report.stages[i].waitingRoom = 0
+    }
+    return report
+  }
+
   package var json: JSON {
     func rounded(_ value: Double, _ digits: Double) -> JSON { .number((value * digits).rounded() / digits) }
     return [

@@ -8,10 +8,29 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
   let began = ContinuousClock.now
   // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
   CurrentProcess.ignoreWriteSignals()
-  do throws(StageMemory.Failure) {
-    let memory = try StageMemory(plan, ringStart: options.ringStart)
+  do throws(StartFailure) {
+    var state: StateDirectory?
+    if let path = options.state { state = try StateDirectory(path, for: plan, sync: options.sync) }
+    defer { state?.release() }
+    let memory = try StageMemory(plan, ringStart: options.ringStart, state: state)
     defer { memory.release() }
-    return Runner(plan, memory, options, observer, began).run()
+    func say(_ text: String) { observer.heard(RunLine(origin: .runner, stage: nil, process: nil, text: text)) }
+    let standing = try state?.begin(memory, say)
+    let runner = Runner(plan, memory, options, observer, began, state, standing)
+    if let state, state.isFinished {
+      say(state.finishedText)
+      return runner.report().withoutTimes
+    }
+    var report = runner.run()
+    do throws(StartFailure) { try state?.end(report, memory) } catch {
+      say(error.text)
+      if report.code == .success {
+        report.code = error.code
+        report.cause = error.text
+        report.outcome = Supervisor.Outcome.failed.rawValue
+      }
+    }
+    return report
   } catch {
     return RunReport(
       pipeline: plan.name, outcome: Supervisor.Outcome.failed.rawValue, code: error.code, cause: error.text,
@@ -38,6 +57,8 @@ private final class Runner {
   /// When a worker that is gone went; the time after that is nobody's.
   private var givenUp: [Int: DropNotes] = [:]
   private var goneSince: [Int: UInt64] = [:]
+  private let state: StateDirectory?
+  private var hasBegun = false
 
   private enum Timer {
     case supervisor(Supervisor.Event)
@@ -45,13 +66,17 @@ private final class Runner {
     case stall(stage: Int)
   }
 
-  init(_ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant) {
+  init(
+    _ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant,
+    _ state: StateDirectory?, _ standing: Standing?
+  ) {
     self.plan = plan
     self.memory = memory
     self.options = options
     self.observer = observer
     self.began = began
-    supervisor = Supervisor(plan)
+    self.state = state
+    supervisor = Supervisor(plan, from: standing)
   }
 
   func run() -> RunReport {
@@ -75,7 +100,7 @@ private final class Runner {
       stalls[i] = watch
       timers.append((.now + watch.period, .stall(stage: i)))
     }
-    perform(supervisor.start)
+    perform(supervisor.start())
     while !isFinished {
       while !pending.isEmpty { perform(supervisor.handle(pending.removeFirst(), at: .now)) }
       if isFinished { break }
@@ -274,6 +299,7 @@ private final class Runner {
     let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
+    let lock = state.flatMap { $0.workerLocks.indices.contains(worker) ? give($0.workerLocks[worker]) : nil }
     var order = WorkOrder(
       stage: stage.name, plugin: stage.plugin, kind: stage.kind, worker: worker + 1, process: process, directory: plan.directory,
       settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
@@ -283,6 +309,7 @@ private final class Runner {
     order.deadLetterPort = stage.deadLetterPort
     order.ports = stage.ports
     order.file = plan.absoluteFile
+    order.lock = lock
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
@@ -316,7 +343,9 @@ private final class Runner {
         }
       case .recover(let worker): recover(worker)
       case .kill(let worker): workers[worker]?.child.killGroup()
-      case .tell(let worker, let message): workers[worker]?.tell(message)
+      case .tell(let worker, let message):
+        if message == .go { begin() }
+        workers[worker]?.tell(message)
       case .closeInput(let stage): memory.parts[stage].ring?.close()
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
       case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
@@ -327,6 +356,13 @@ private final class Runner {
     }
   }
 
+  /// Every stage is ready, and no source has been let go yet.
+  private func begin() {
+    if hasBegun { return }
+    hasBegun = true
+    do throws(StartFailure) { try state?.noteOutputs() } catch { pending.append(.broken(code: error.code, text: error.text)) }
+  }
+
   private func say(_ origin: RunLine.Origin, _ worker: Int, _ text: String) {
     let stage = plan.stages[supervisor.stage(of: worker)]
     observer.heard(RunLine(origin: origin, stage: stage.name, process: stage.processes > 1 ? process(worker) : nil, text: text))
@@ -334,7 +370,7 @@ private final class Runner {
 
   // MARK: Reporting
 
-  private func report() -> RunReport {
+  func report() -> RunReport {
     let now = Clock.now
     let stages = plan.stages.indices.map { stageReport($0, now) }
     let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in

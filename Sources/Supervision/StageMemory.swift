@@ -14,33 +14,18 @@ final class StageMemory {
     var outputs: [(ring: Ring, firstLane: Int, ports: [Int])] = []
   }
 
-  struct Failure: Error {
-    var code: ExitCode
-    var text: String
-  }
+  typealias Failure = StartFailure
 
   private(set) var parts: [Parts] = []
 
-  init(_ plan: Plan, ringStart: RingStart) throws(Failure) {
+  /// - Parameter state: where rings and cells are files; nil for memory that ends with the run
+  init(_ plan: Plan, ringStart: RingStart, state: StateDirectory? = nil) throws(Failure) {
     var firstLanes = [Int](repeating: 0, count: plan.stages.count)
-    do throws(SystemError) {
-      for (i, stage) in plan.stages.enumerated() {
-        let cells = try CellBlock.create(cells: stage.processes, name: "ringway-\(stage.name)-cells")
-        var ring: Ring?
-        if let queue = stage.queue {
-          let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
-          guard
-            let shape = RingShape(
-              capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
-          else { throw SystemError("ring", stage.name, errno: 22) }
-          ring = try Ring.create(shape, name: "ringway-\(stage.name)", start: ringStart)
-        }
-        parts.append(Parts(ring: ring, cells: cells))
-      }
+    do throws(Failure) {
+      for i in plan.stages.indices { parts.append(try Self.make(i, plan, ringStart, state)) }
     } catch {
-      // EFBIG
-      let remedy = error.errno == 27 ? " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)" : ""
-      throw Failure(code: .system, text: "the queues cannot be made: \(error)\(remedy)")
+      release()
+      throw error
     }
     for i in plan.stages.indices {
       for reader in plan.readers(of: i) {
@@ -60,12 +45,39 @@ final class StageMemory {
     }
   }
 
+  private static func make(_ i: Int, _ plan: Plan, _ start: RingStart, _ state: StateDirectory?) throws(Failure) -> Parts {
+    let stage = plan.stages[i]
+    var shape: RingShape?
+    if let queue = stage.queue {
+      let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
+      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
+      if shape == nil { throw Failure(code: .system, text: "the queues cannot be made: \(SystemError("ring", stage.name, errno: 22))") }
+    }
+    if let state {
+      var parts = Parts(ring: nil, cells: try state.cells(of: stage))
+      if let shape { parts.ring = try state.ring(of: stage, shape, start: start) }
+      return parts
+    }
+    do throws(SystemError) {
+      var parts = Parts(ring: nil, cells: try CellBlock.create(cells: stage.processes, name: "ringway-\(stage.name)-cells"))
+      if let shape { parts.ring = try Ring.create(shape, name: "ringway-\(stage.name)", start: start) }
+      return parts
+    } catch {
+      // EFBIG
+      let remedy = error.errno == 27 ? " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)" : ""
+      throw Failure(code: .system, text: "the queues cannot be made: \(error)\(remedy)")
+    }
+  }
+
   /// The rings that a worker of this stage is attached to, for recovery.
   func attachments(stage: Int, process: Int) -> [Recovery.Attachment] {
     var all = parts[stage].outputs.map { Recovery.Attachment(ring: $0.ring, producerLane: $0.firstLane + process) }
     if let ring = parts[stage].ring { all.append(Recovery.Attachment(ring: ring, consumerLane: process)) }
     return all
   }
+
+  /// The cells of a stage's workers, in their order.
+  func cells(of stage: Int, in plan: Plan) -> [CommitCell] { (0..<plan.stages[stage].processes).compactMap { try? parts[stage].cells.cell($0) } }
 
   func cell(stage: Int, process: Int) throws -> CommitCell { try parts[stage].cells.cell(process) }
 

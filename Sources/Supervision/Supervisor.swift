@@ -93,7 +93,8 @@ struct Supervisor {
   /// What ended the run, in sentences; empty when it ended by itself.
   private(set) var cause = ""
 
-  init(_ plan: Plan) {
+  /// - Parameter standing: where an earlier run has left off; what has ended stays so, and is not started again
+  init(_ plan: Plan, from standing: Standing? = nil) {
     self.plan = plan
     readers = plan.stages.indices.map(plan.readers(of:))
     writers = plan.stages.indices.map(plan.writers(to:))
@@ -101,11 +102,18 @@ struct Supervisor {
       let first = workers.count
       for _ in 0..<stage.processes { workers.append(Worker(stage: i)) }
       stages.append(StageState(workers: first..<workers.count, budget: RestartBudget(stage.restart)))
+      guard let standing else { continue }
+      let isGone = { process in standing.hasEnded[i] || stage.kind == .source && standing.endedSources[i][process] }
+      for worker in first..<workers.count where isGone(worker - first) { workers[worker].state = .gone }
     }
   }
 
   /// The first actions of a run.
-  var start: [Action] { workers.indices.map { .spawn(worker: $0) } }
+  mutating func start() -> [Action] {
+    var actions: [Action] = []
+    for stage in stages.indices where stages[stage].workers.allSatisfy({ workers[$0].state == .gone }) { actions += endIfDone(stage, 0) }
+    return workers.indices.filter { workers[$0].state == .starting }.map { .spawn(worker: $0) } + actions
+  }
 
   var outcome: Outcome {
     switch code {

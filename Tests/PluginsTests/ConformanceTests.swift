@@ -92,6 +92,59 @@ import Testing
     #expect(throws: WorkerFailure.self) { try replaced.resume(at: position) }
   }
 
+  /// The same file, as long as it was or longer, and yet not what was read; and the same file that has only grown.
+  @Test(arguments: ["\n", "\r\n"], [3, 31, 32, 33, 40, 200]) func fileReadNoticesThatAFileWasWrittenAnew(lineEnd: String, length: Int) throws {
+    func line(_ letter: Character) -> String { String(repeating: letter, count: length) + lineEnd }
+    try write("log.txt", line("a") + line("b") + line("c"))
+    var source = try FileRead(given(["path": "log.txt"]), context)
+    let out = CollectingEmitter()
+    _ = try source.next(out)
+    guard case .emitted(let position) = try source.next(out) else { throw Failed() }
+    func overwrite(_ text: String) throws {
+      let file = try FileHandle(forWritingTo: folder.appendingPathComponent("log.txt"))
+      try file.truncate(atOffset: 0)
+      try file.write(contentsOf: Data(text.utf8))
+      try file.close()
+    }
+    try overwrite(line("a") + line("b") + line("d") + line("e"))
+    var grown = try FileRead(given(["path": "log.txt"]), context)
+    try grown.resume(at: position)
+    _ = out.take()
+    _ = try grown.next(out)
+    #expect(out.take() == [Array(line("d").utf8.prefix(length))])
+    for text in [line("a") + line("x") + line("c"), String(repeating: "y", count: 4 * length + 8)] {
+      try overwrite(text)
+      var anew = try FileRead(given(["path": "log.txt"]), context)
+      let failure = #expect(throws: WorkerFailure.self) { try anew.resume(at: position) }
+      #expect(failure?.description.contains("written anew") == true)
+    }
+  }
+
+  /// A pattern that finds another file first would count files wrong: one would be read twice and the other never.
+  @Test(arguments: ["lines", "whole"]) func fileReadNoticesThatAPatternFindsOthers(format: String) throws {
+    for name in ["b.log", "c.log"] { try write(name, "one\n") }
+    let settings: JSON = ["path": "*.log", "format": .string(format)]
+    var source = try FileRead(given(settings), context)
+    let out = CollectingEmitter()
+    _ = try source.next(out)
+    var position: Position
+    if format == "whole" {
+      var again = try FileRead(given(settings), context)
+      guard case .emitted(let reached) = try again.next(out) else { throw Failed() }
+      position = reached
+    } else {
+      guard case .moved(let reached) = try source.next(out) else { throw Failed() }
+      position = reached
+    }
+    // Behind what was read, more may come.
+    try write("d.log", "four\n")
+    var longer = try FileRead(given(settings), context)
+    try longer.resume(at: position)
+    try write("a.log", "early\n")
+    var shifted = try FileRead(given(settings), context)
+    #expect(throws: WorkerFailure.self) { try shifted.resume(at: position) }
+  }
+
   /// The line end does not count, whatever it is, and wherever the reader's buffer ends.
   @Test(arguments: ["\n", "\r\n", ""], [10, 262_143, 262_144, 262_145]) func theLongestLineIsExact(lineEnd: String, longest: Int) throws {
     for more in [-1, 0, 1, 2] {

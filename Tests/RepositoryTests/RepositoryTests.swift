@@ -115,6 +115,21 @@ import Testing
     #expect(blocks("", in: readme).contains(broken.errors), "the README shows another message than:\n\(broken.errors)")
   }
 
+  /// The README's commands with a state directory, on the README's file.
+  @Test func theReadmesStateGoesOn() throws {
+    let readme = try text("README.md")
+    let folder = try TemporaryFolder()
+    try folder.write("digest.yaml", try #require(blocks("yaml", in: readme).first))
+    let block = try #require(blocks("sh", in: readme).first { $0.contains("--state") })
+    let results = try block.split(separator: "\n").map { line in
+      try Ringway.run(line.split(separator: " ").dropFirst().map(String.init), in: folder.url)
+    }
+    #expect(results.count == 3 && results.allSatisfy { $0.status == 0 }, "\(results.map(\.errors))")
+    #expect(results[1].output.contains("finished") && results[1].output.contains("sound"), "\(results[1].output)")
+    #expect(results[2].errors.contains("nothing is left to do"), "\(results[2].errors)")
+    #expect(folder.lines("results.txt").count == 20_000)
+  }
+
   @Test func makeListsItsTasks() throws {
     let make = try Running(["-s", "help"], in: Ringway.repository, executable: URL(fileURLWithPath: "/usr/bin/make"))
     let tasks = try make.finish().output

@@ -360,6 +360,47 @@ extension RingsTests {
     ring.unmap()
   }
 
+  // MARK: Files
+
+  /// What is in a ring of a file is there for whoever maps the file next, and a file that is no such ring is refused.
+  @Test func aRingInAFileOutlivesItsMapping() throws {
+    let path = "/tmp/ringway-ring-\(CurrentProcess.id)-\(UInt64.random(in: 0...UInt64.max))"
+    defer { try? Files.remove(path) }
+    let shape = try #require(RingShape(capacity: 4, messageBytes: 100, producers: 1, consumers: 1))
+    let cells = try CellBlock.create(cells: 2, name: "test")
+    func handoff(_ ring: Ring, _ n: Int) throws -> Handoff {
+      Handoff(worker: WorkerNumber(n + 1), cell: try cells.cell(n), input: n == 1 ? (ring, 0) : nil, outputs: n == 0 ? [(ring, 0)] : [], stageHash: 1)
+    }
+    let made = Ring.create(shape, in: try SharedMemory.create(file: path, count: shape.bytes), owner: 7)
+    #expect(throws: SystemError.self) { _ = try SharedMemory.create(file: path, count: shape.bytes) }
+    let writer = try handoff(made, 0)
+    writer.begin()
+    try "kept".utf8.withContiguousStorageIfAvailable { try writer.emit(UnsafeRawBufferPointer($0)) }
+    writer.end(.source(position: (1, 0, 0, 0)))
+    try writer.commit()
+    made.close()
+    made.unmap()
+
+    let found = try Ring(in: try SharedMemory.open(file: path))
+    #expect(found.owner == 7 && found.isClosed && found.readySlots == 1)
+    try found.verify(workers: 2)
+    found.reopen()
+    #expect(!found.isClosed)
+    let lease = try #require(try handoff(found, 1).claim())
+    #expect(lease.payload.elementsEqual("kept".utf8))
+    found.unmap()
+
+    // A reader of the file may look, and nothing more is asked of it.
+    let shown = try Ring(in: try SharedMemory.open(file: path, isWritable: false))
+    #expect(shown.leasedSlots == 1)
+    #expect(throws: RingCorruption.self, "it is held by worker 2") { try shown.verify(workers: 1) }
+    shown.unmap()
+    let descriptor = try Files.openForLocking(path)
+    try Files.truncate(descriptor, to: shape.bytes - 4096)
+    Descriptors.close(descriptor)
+    #expect(throws: RingCorruption.self) { _ = try Ring(in: try SharedMemory.open(file: path)) }
+  }
+
   @Test func aSlotThatPointsOutsideIsNoticed() throws {
     let bench = try Bench(capacity: 2)
     try bench.put("x", bench.producer())

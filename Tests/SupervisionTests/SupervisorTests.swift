@@ -9,6 +9,8 @@ private func handle(_ supervisor: inout Supervisor, _ event: Supervisor.Event, a
   supervisor.handle(event, at: now)
 }
 
+private func start(_ supervisor: inout Supervisor) -> [Supervisor.Action] { supervisor.start() }
+
 private func died(_ budget: inout RestartBudget, progressed: Bool, at now: ContinuousClock.Instant) -> RestartBudget.Verdict {
   budget.workerDied(progressed: progressed, at: now)
 }
@@ -50,7 +52,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
 
   @Test func sourcesStartWhenEveryStageIsReady() {
     var supervisor = Supervisor(Self.plan())
-    #expect(supervisor.start == (0..<4).map { .spawn(worker: $0) })
+    #expect(start(&supervisor) == (0..<4).map { .spawn(worker: $0) })
     for worker in [0, 1, 3] { #expect(handle(&supervisor, .ready(worker: worker), at: .now) == []) }
     #expect(handle(&supervisor, .ready(worker: 2), at: .now) == [.tell(worker: 0, .go)])
   }
@@ -173,7 +175,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
   /// The actions that were decided before the first failure are performed after it: each spawn may fail, or some of them.
   @Test(arguments: [[0, 1, 2, 3], [0], [0, 1, 2], [3], [1, 3]]) func aRunWhoseWorkersCannotBeStartedEnds(failing: [Int]) {
     var supervisor = Supervisor(Self.plan())
-    var actions = supervisor.start
+    var actions = supervisor.start()
     var living = Set<Int>()
     var isFinished = false
     while !actions.isEmpty {
@@ -234,7 +236,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           }
         }
       }
-      perform(supervisor.start)
+      perform(supervisor.start())
       var steps = 0
       while !isFinished, steps < 2_000 {
         steps += 1

@@ -31,6 +31,11 @@ int linux_populate(void *address, size_t length);     /* madvise(2) MADV_POPULAT
 int linux_dont_fork(void *address, size_t length);    /* madvise(2) MADV_DONTFORK */
 int linux_open(const char *path, int flags, unsigned mode);
 int linux_fcntl(int fd, int command, long argument);
+/* An advisory lock on a whole file that belongs to this process, whatever it forks or becomes (fcntl(2), F_SETLK). */
+int linux_lock(int fd);                               /* takes it; -1 with EAGAIN or EACCES when another process has it */
+int linux_lock_holder(int fd, int *pid);              /* F_GETLK; 1: another process has it (0 for one that cannot be named), 0: free, -1: errno */
+int linux_allocate(int fd, int64_t length);           /* fallocate(2): takes the room on the disk */
+uint64_t linux_birth(int fd);                         /* statx(2): when the file was made, in nanoseconds; 0 where it is not known */
 int linux_window_columns(int fd);                     /* ioctl(2) TIOCGWINSZ; 0 when it is no terminal */
 
 static inline void linux_pause(void) {                /* the spin-loop hint of the CPU */
