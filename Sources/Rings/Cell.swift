@@ -3,7 +3,8 @@ package import Platform
 /// The cells of one stage: two pages for each of its processes, in memory that the stage's workers and the runner share. A
 /// cell outlives its worker, so what was committed and counted goes on in the next one.
 package final class CellBlock: Sendable {
-  static let stride = 8192
+  /// Bytes of a cell.
+  package static let stride = 8192
 
   private let memory: SharedMemory
   package let count: Int

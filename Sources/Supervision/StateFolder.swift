@@ -1,4 +1,5 @@
 import Platform
+import Rings
 package import Specs
 
 /// Why a run cannot begin.
@@ -96,7 +97,7 @@ struct StateFolder {
     for name in names where name.hasSuffix(".cells") {
       let bytes = try doing(name) { () throws(SystemError) in try Files.readAll(file(name), limit: 64 << 20) }
       // The word that counts a cell's commits; somebody has removed the plan since.
-      if stride(from: 0, to: bytes.count, by: 4096).contains(where: { bytes[$0..<min(bytes.count, $0 + 8)].contains { $0 != 0 } }) {
+      if stride(from: 0, to: bytes.count, by: CellBlock.stride).contains(where: { bytes[$0..<min(bytes.count, $0 + 8)].contains { $0 != 0 } }) {
         throw damaged(Self.plan, "it is gone, and \(name) shows that a run had begun")
       }
     }

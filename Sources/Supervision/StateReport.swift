@@ -27,6 +27,7 @@ package struct StateReport: Sendable {
     package var received: UInt64 = 0
     package var emitted: UInt64 = 0
     package var dropped: UInt64 = 0
+    package var deadLettered: UInt64 = 0
     /// Of a source, for each process: the four words of its position, and whether it has said its last word.
     package var positions: [[UInt64]] = []
     package var ended: Bool?
@@ -138,6 +139,7 @@ package struct StateReport: Sendable {
         stage.received &+= record.received
         stage.emitted &+= record.emitted
         stage.dropped &+= record.dropped
+        stage.deadLettered &+= record.deadLettered
         if record.hasLength { stage.committedLength = record.committedLength }
         guard stage.kind == PluginSpec.Kind.source.rawValue else { continue }
         let (a, b, c, d) = record.position
@@ -193,8 +195,8 @@ extension StateReport {
             "plugin": .string(stage.plugin), "kind": .string(stage.kind), "processes": .integer(stage.processes),
             "queued": stage.queued.map(JSON.integer) ?? .null, "leased": stage.leased.map(JSON.integer) ?? .null,
             "capacity": stage.capacity.map(JSON.integer) ?? .null, "in": count(stage.received),
-            "out": stage.kind == PluginSpec.Kind.sink.rawValue ? count(stage.received &- min(stage.received, stage.dropped)) : count(stage.emitted),
-            "dropped": count(stage.dropped), "ended": stage.ended.map(JSON.boolean) ?? .null,
+            "out": stage.kind == PluginSpec.Kind.sink.rawValue ? count(stage.received &- min(stage.received, stage.dropped &+ stage.deadLettered)) : count(stage.emitted),
+            "dropped": count(stage.dropped), "dead_letters": count(stage.deadLettered), "ended": stage.ended.map(JSON.boolean) ?? .null,
             // As texts: a word may be larger than what a reader of JSON keeps.
             "positions": .array(stage.positions.map { .array($0.map { .string(String($0)) }) }),
             "committed_length": stage.committedLength.map(count) ?? .null,
