@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,13 @@ int linux_close_from(void *file_actions, int first) { return posix_spawn_file_ac
 int linux_change_directory(void *file_actions, const char *path) { return posix_spawn_file_actions_addchdir_np(file_actions, path); }
 int linux_signalfd(int fd, const void *set) { return signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK); }
 int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+int linux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+int linux_timer_set(int fd, int64_t deadline_ns) {
+  /* All zeros would disarm it. */
+  int64_t at = deadline_ns > 0 ? deadline_ns : 1;
+  struct itimerspec once = { .it_value = { at / 1000000000, at % 1000000000 } };
+  return timerfd_settime(fd, TFD_TIMER_ABSTIME, &once, NULL);
+}
 int linux_affinity_count(void) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -30,3 +30,12 @@ extension Plan {
     return words.count > 120 ? words.prefix(119) + "…" : words
   }
 }
+
+extension Stage {
+  /// What holds its processes down: `at most 100/s`.
+  var restraints: [String] {
+    var all: [String] = []
+    if let rate { all.append("at most \(Quantity.describe(rate: rate))") }
+    return all
+  }
+}

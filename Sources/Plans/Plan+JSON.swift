@@ -19,7 +19,7 @@ extension Plan {
     let outputs: JSON =
       stage.kind == .sink
       ? [] : [["port": .string(stage.name), "readers": .array(readers(of: i).map { .string(stages[$0].name) })]]
-    return [
+    let json: JSON = [
       "name": .string(stage.name), "plugin": .string(stage.plugin), "kind": .string(stage.kind.rawValue),
       "processes": .integer(stage.processes), "inputs": .array(stage.inputs.map(JSON.string)), "outputs": outputs,
       "queue": stage.queue.map {
@@ -29,5 +29,14 @@ extension Plan {
         ]
       } ?? .null,
     ]
+    guard case .object(let pairs) = json else { return json }
+    return .object(pairs + restraints(stage))
+  }
+
+  /// What holds its processes down, as far as the file names it.
+  private func restraints(_ stage: Stage) -> [(String, JSON)] {
+    var all: [(String, JSON)] = []
+    if let rate = stage.rate { all.append(("rate_per_second", .number(rate))) }
+    return all
   }
 }

@@ -70,6 +70,7 @@ extension Plan {
     if writers.count > 1 { remarks.append("merges " + writers.map { stages[$0].name }.joined(separator: ", ")) }
     let readers = readers(of: i)
     if readers.count > 1 { remarks.append("each message to " + readers.map { stages[$0].name }.joined(separator: ", ")) }
+    remarks += stage.restraints
     return [
       name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queue?.described ?? "",
       stage.queue.map { Quantity.describe(bytes: $0.reservedBytes) } ?? "", remarks.joined(separator: "; "),

@@ -88,6 +88,8 @@ package struct Stage: Sendable {
   package var onError: ErrorPolicy
   /// How long one message may take; nil for no limit.
   package var timeout: Duration?
+  /// How many messages a second may begin, over all processes; nil for no limit.
+  package var rate: Double?
   /// Added to what the worker inherits.
   package var environment: [(name: String, value: String)]
   /// The worker's working directory, absolute; nil keeps the runner's.

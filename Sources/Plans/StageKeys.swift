@@ -39,6 +39,8 @@ enum StageKeys {
   static let timeout = Setting.duration(
     "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again.", example: "5s")
     .optional
+  static let rate = Setting<Double?>.rate(
+    "rate", "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.")
   static let environment = Setting<[String: String]>(
     "environment", "Variables added to what the stage's processes inherit.",
     schema: [
@@ -70,7 +72,7 @@ enum StageKeys {
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, environment.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, rate.declaration, environment.declaration,
       directory.declaration,
     ])
 

@@ -9,7 +9,7 @@ extension WorkOrder {
       "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
       "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
-      "standard_output": standardOutput.map(JSON.integer) ?? .null,
+      "standard_output": standardOutput.map(JSON.integer) ?? .null, "rate": rate.map(JSON.number) ?? .null,
     ]
     return Array(json.compact.utf8)
   }
@@ -35,5 +35,6 @@ extension WorkOrder {
       outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
       standardOutput: node["standard_output"]?.integer)
     library = node["library"]?.string
+    rate = node["rate"]?.double.flatMap { $0 > 0 ? $0 : nil }
   }
 }

@@ -130,6 +130,8 @@ struct Worker {
   /// How many messages may be claimed and not yet handed over: half a fair share, so that a line of leases never
   /// fills the queue.
   let mostClaimed: Int
+  /// Keeps the stage to its `rate`; nil without one.
+  let pacer: Pacer?
 
   init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
     given = try order.given(spec)
@@ -139,11 +141,13 @@ struct Worker {
       func attach(_ attachment: WorkOrder.Attachment) throws -> (ring: Ring, lane: Int) {
         (try Ring(attaching: Int32(clamping: attachment.descriptor)), attachment.lane)
       }
-      cell = try CellBlock(attaching: Int32(clamping: order.cells)).cell(order.process)
+      let cells = try CellBlock(attaching: Int32(clamping: order.cells))
+      cell = try cells.cell(order.process)
       let input = try order.input.map(attach)
       handoff = Handoff(
         worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
         stageHash: MessageID.hash(order.stage))
+      pacer = if let rate = order.rate { Pacer(RateGate(cells, rate: rate), handoff) } else { nil }
       mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
     } catch let error as SystemError {
       throw WorkerFailure(.system, "\(error)")

@@ -268,6 +268,7 @@ private final class Runner {
       settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
       cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
     order.library = stage.library
+    order.rate = stage.rate
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile

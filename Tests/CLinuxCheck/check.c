@@ -163,6 +163,14 @@ static void descriptors(void) {
   EXPECT(linux_fcntl(fd, F_DUPFD_CLOEXEC, LONG_MAX) == -1);
   EXPECT(linux_fcntl(fd, F_DUPFD_CLOEXEC, -1) == -1);
   EXPECT(linux_window_columns(fd) == 0);
+
+  fd = linux_timer();
+  EXPECT(fd >= 0 && linux_fcntl(fd, F_GETFD, 0) == FD_CLOEXEC);
+  EXPECT(FAILS(read(fd, &value, sizeof value), EAGAIN));
+  EXPECT(linux_timer_set(fd, INT64_MAX) == 0 && FAILS(read(fd, &value, sizeof value), EAGAIN));
+  for (int64_t at = -1; at <= 1; at++) EXPECT(linux_timer_set(fd, at) == 0 && read(fd, &value, sizeof value) == sizeof value);
+  EXPECT(linux_timer_set(fd, INT64_MIN) == 0 && read(fd, &value, sizeof value) == sizeof value);
+  EACH(i) EXPECT(linux_timer_set(wild[i], 1) == -1);
   EACH(i) {
     EXPECT(FAILS(linux_fcntl(fd, wild[i], 0), EINVAL));
     EXPECT(FAILS(linux_fcntl(wild[i], F_GETFD, 0), EBADF));

@@ -49,6 +49,21 @@ struct DrawingTests {
         """)
   }
 
+  @Test func whatHoldsAStageDownIsShown() throws {
+    let checked = try Checked(
+      """
+      ringway: 1
+      stages:
+        a: {plugin: numbers, rate: 30/m}
+        b: {plugin: drop, inputs: [a]}
+      """)
+    let plan = try #require(checked.plan, "\(checked.lines)")
+    #expect(plan.drawn(as: .tree).contains("at most 30/m\n"))
+    #expect(plan.drawn(as: .dot).contains(#"label="a\nnumbers\nat most 30/m""#))
+    #expect(plan.drawn(as: .mermaid).contains("\"a<br>numbers<br>at most 30/m\""))
+    #expect(plan.drawn(as: .json).contains("\"rate_per_second\": 0.5"))
+  }
+
   @Test func dotIsForGraphviz() throws {
     #expect(
       try plan().drawn(as: .dot) == #"""

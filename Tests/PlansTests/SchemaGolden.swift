@@ -367,6 +367,15 @@ enum SchemaGolden {
                 "5s"
               ]
             },
+            "rate": {
+              "description": "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.",
+              "type": "string",
+              "pattern": "^[0-9]+(\\.[0-9]+)?/(s|m|h)$|\\$\\{",
+              "x-expected": "a rate with its unit, such as 100/s",
+              "examples": [
+                "100/s"
+              ]
+            },
             "environment": {
               "description": "Variables added to what the stage's processes inherit.",
               "type": "object",
