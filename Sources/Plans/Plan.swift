@@ -88,6 +88,8 @@ package struct Stage: Sendable {
   package var onError: ErrorPolicy
   /// How long one message may take; nil for no limit.
   package var timeout: Duration?
+  /// How long a worker may take from its start until it is ready; nil for no limit.
+  package var startupTimeout: Duration?
   /// How many messages a second may begin, over all processes; nil for no limit.
   package var rate: Double?
   /// Added to what the worker inherits.

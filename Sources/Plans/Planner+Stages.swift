@@ -23,6 +23,7 @@ extension Planner {
     draft.stage.onError = ErrorPolicy(
       retries: onError[ErrorKeys.retries], deaths: onError[ErrorKeys.deaths], then: onError[ErrorKeys.then])
     draft.stage.timeout = given[StageKeys.timeout]
+    draft.stage.startupTimeout = given[StageKeys.startupTimeout]
     draft.stage.rate = given[StageKeys.rate]
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     draft.stage.directory = workingDirectory(draft, given)

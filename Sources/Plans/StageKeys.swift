@@ -39,6 +39,10 @@ enum StageKeys {
   static let timeout = Setting.duration(
     "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again.", example: "5s")
     .optional
+  static let startupTimeout = Setting.duration(
+    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+    example: "30s"
+  ).optional
   static let rate = Setting<Double?>.rate(
     "rate", "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.")
   static let environment = Setting<[String: String]>(
@@ -72,7 +76,7 @@ enum StageKeys {
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, rate.declaration, environment.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, environment.declaration,
       directory.declaration,
     ])
 

@@ -41,6 +41,7 @@ private final class Runner {
 
   private enum Timer {
     case supervisor(Supervisor.Event)
+    case startup(worker: Int, start: Int, limit: Duration)
     case tick
     case stall(stage: Int)
   }
@@ -129,14 +130,21 @@ private final class Runner {
     let now = ContinuousClock.now
     let due = timers.filter { $0.at <= now }
     timers.removeAll { $0.at <= now }
-    for timer in due { fire(timer.event, now) }
+    for timer in due { fire(timer.event, now, late: now - timer.at) }
   }
 
   private var second: Int64 { (ContinuousClock.now - began).components.seconds }
 
-  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant) {
+  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
+    case .startup(let worker, let start, let limit):
+      // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
+      if late > .seconds(1) {
+        timers.append((now + limit, timer))
+      } else {
+        pending.append(.startupOver(worker: worker, start: start))
+      }
     case .tick:
       observer.progressed(report())
       if let tick = options.tick { timers.append((now + tick, .tick)) }
@@ -305,6 +313,8 @@ private final class Runner {
       case .tell(let worker, let message): workers[worker]?.tell(message)
       case .closeInput(let stage): memory.parts[stage].ring?.close()
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
+      case .limitStartup(let worker, let start, let limit):
+        timers.append((.now + limit, .startup(worker: worker, start: start, limit: limit)))
       case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
       case .note(let stage, let text):
         observer.heard(RunLine(origin: .runner, stage: stage.map { plan.stages[$0].name }, process: nil, text: text))

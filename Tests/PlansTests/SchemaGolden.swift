@@ -367,6 +367,15 @@ enum SchemaGolden {
                 "5s"
               ]
             },
+            "startup_timeout": {
+              "description": "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+              "type": "string",
+              "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
+              "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
+              "examples": [
+                "30s"
+              ]
+            },
             "rate": {
               "description": "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.",
               "type": "string",

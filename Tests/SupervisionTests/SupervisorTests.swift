@@ -55,6 +55,27 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(handle(&supervisor, .ready(worker: 2), at: .now) == [.tell(worker: 0, .go)])
   }
 
+  @Test func aWorkerThatIsNotReadyInTimeIsKilledAndSpendsARestart() {
+    var plan = Self.plan(restart: RestartLimits(max: 1, within: .seconds(10), backoff: .milliseconds(1)))
+    plan.stages[1].startupTimeout = .seconds(30)
+    var supervisor = Supervisor(plan)
+    let limits = [1, 2].map { Action.limitStartup(worker: $0, start: 0, .seconds(30)) }
+    #expect(supervisor.start.filter(limits.contains) == limits && supervisor.start.count == 6)
+    _ = supervisor.handle(.ready(worker: 1), at: .now)
+    #expect(handle(&supervisor, .startupOver(worker: 1, start: 0), at: .now) == [], "it was ready in time")
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [
+      .note(stage: 1, "work[1] was not ready within the startup_timeout of 30s: the worker is killed"), .kill(worker: 2),
+    ])
+    #expect(die(2, &supervisor, .killed("signal 9"), Self.facts(progressed: false)).contains(.startBackoff(worker: 2, .milliseconds(1))))
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [], "it is not there")
+    #expect(handle(&supervisor, .backoffOver(worker: 2), at: .now) == [.spawn(worker: 2), .limitStartup(worker: 2, start: 1, .seconds(30))])
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [], "the time was that of another start")
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 1), at: .now).last == .kill(worker: 2))
+    _ = die(2, &supervisor, .killed("signal 9"), Self.facts(progressed: false))
+    #expect(supervisor.code == .restartsSpent)
+    #expect(supervisor.cause.hasSuffix("the last time: it was not ready within the startup_timeout of 30s"), "\(supervisor.cause)")
+  }
+
   @Test func theEndTravelsDownTheGraph() {
     var supervisor = Self.started()
     #expect(die(0, &supervisor, .exited(0), Self.facts(ended: true)) == [.closeInput(stage: 1)])
@@ -200,13 +221,16 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       return Int(state >> 33) % n
     }
     for _ in 0..<2_000 {
-      var supervisor = Supervisor(Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1))))
+      var plan = Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1)))
+      if random(2) == 0 { for i in plan.stages.indices { plan.stages[i].startupTimeout = .seconds(1) } }
+      var supervisor = Supervisor(plan)
       var alive = Set<Int>()
       var reaped = Set<Int>()
       var backing = Set<Int>()
       var closed = Set<Int>()
       var isFinished = false
       var neverStarted = Set<Int>()
+      var startups: [(worker: Int, start: Int)] = []
       func perform(_ first: [Supervisor.Action]) {
         var actions = first
         while !actions.isEmpty {
@@ -230,6 +254,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           case .finish:
             #expect(alive.isEmpty && reaped.isEmpty && !isFinished)
             isFinished = true
+          case .limitStartup(let worker, let start, _): startups.append((worker, start))
           case .startDrain, .note: break
           }
         }
@@ -243,6 +268,10 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           perform(supervisor.handle(.signal, at: .now))
         } else if choice == 1, let worker = alive.randomElement() {
           perform(supervisor.handle(.failed(worker: worker, code: .io, text: "x"), at: .now))
+        } else if choice < 6, !startups.isEmpty {
+          // Also long after the start that it was for.
+          let (worker, start) = startups.remove(at: random(startups.count))
+          perform(supervisor.handle(.startupOver(worker: worker, start: start), at: .now))
         } else if choice < 12, let worker = alive.sorted().dropFirst(random(4)).first {
           perform(supervisor.handle(.ready(worker: worker), at: .now))
         } else if choice < 26, let worker = alive.sorted().dropFirst(random(4)).first {
