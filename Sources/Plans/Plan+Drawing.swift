@@ -35,6 +35,11 @@ extension Stage {
   /// What holds its processes down: `at most 100/s`.
   var restraints: [String] {
     var all: [String] = []
+    let limits = [
+      limits.memoryBytes.map { "memory \(Quantity.describe(bytes: $0))" }, limits.files.map { "files \($0)" },
+      limits.cpuSeconds.map { "cpu \(Quantity.describe(.seconds($0)))" },
+    ].compactMap { $0 }
+    if !limits.isEmpty { all.append("limits: " + limits.joined(separator: ", ")) }
     if let rate { all.append("at most \(Quantity.describe(rate: rate))") }
     return all
   }

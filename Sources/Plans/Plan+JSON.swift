@@ -37,6 +37,10 @@ extension Plan {
   private func restraints(_ stage: Stage) -> [(String, JSON)] {
     var all: [(String, JSON)] = []
     if let rate = stage.rate { all.append(("rate_per_second", .number(rate))) }
+    let limits = [
+      ("memory_bytes", stage.limits.memoryBytes), ("files", stage.limits.files), ("cpu_seconds", stage.limits.cpuSeconds),
+    ].compactMap { name, value in value.map { (name, JSON.integer($0)) } }
+    if !limits.isEmpty { all.append(("limits", .object(limits))) }
     return all
   }
 }

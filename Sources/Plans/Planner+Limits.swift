@@ -84,7 +84,9 @@ extension Planner {
       let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
       // A ring and the cells; for each worker its process, its control socket and what it prints.
       runner += (stage.queue == nil ? 1 : 2) + sockets + 3 * stage.processes
-      worker = max(worker, Self.workerDescriptors + sockets + plan.readers(of: i).count)
+      let own = Self.workerDescriptors + sockets + plan.readers(of: i).count
+      worker = max(worker, own)
+      checkFiles(stage, needed: own)
     }
     let needed = max(runner, worker)
     guard needed > surroundings.descriptorLimit else { return }
@@ -93,6 +95,16 @@ extension Planner {
       "\(runner >= worker ? "the run needs" : "a worker needs") \(needed) file descriptors, but only \(surroundings.descriptorLimit) are allowed",
       stages.keySpan, "stages",
       "raise the limit with `ulimit -n \(needed)`, or use fewer \(runner >= worker ? "processes" : "readers of one stage")")
+  }
+}
+
+extension Planner {
+  /// Whether a worker's own descriptors fit into what its stage allows.
+  private mutating func checkFiles(_ stage: Stage, needed: Int) {
+    guard let files = stage.limits.files, files < needed, let draft = drafts.first(where: { $0.name == stage.name }) else { return }
+    report(
+      "limit-files", "a worker of \"\(stage.name)\" needs \(needed) file descriptors, but `limits` allows only \(files)",
+      draft.place("limits", "files"), draft.path + ".limits.files", "allow at least \(needed), and as many more as the plugin opens")
   }
 }
 

@@ -45,6 +45,9 @@ enum StageKeys {
   ).optional
   static let rate = Setting<Double?>.rate(
     "rate", "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.")
+  static let limits = nested(
+    "limits", "What each of the stage's processes may use, and every program that it starts.", LimitKeys.group,
+    example: ["memory": "2GiB", "files": 1024, "cpu": "1h"])
   static let environment = Setting<[String: String]>(
     "environment", "Variables added to what the stage's processes inherit.",
     schema: [
@@ -76,7 +79,8 @@ enum StageKeys {
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, environment.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, limits.declaration,
+      environment.declaration,
       directory.declaration,
     ])
 
@@ -108,6 +112,17 @@ enum RestartKeys {
   static let backoff = Setting.duration(
     "backoff", "The pause before the first restart; it doubles each time.", default: "100ms", example: "100ms")
   static let group = SettingGroup(title: "`restart`", settings: [max.declaration, within.declaration, backoff.declaration])
+}
+
+enum LimitKeys {
+  static let memory = Setting.size(
+    "memory", "Private memory: heap, stacks and data. The queues, which all share, do not count.", in: (16 << 20)...Int.max, example: "2GiB"
+  ).optional
+  static let files = Setting.integer("files", "Open file descriptors; those of its queues count.", in: 1...1_073_741_816, example: 1024).optional
+  static let cpu = Setting.duration(
+    "cpu", "Processor time, in whole seconds; a process that has used it is killed.", in: .seconds(1) ... .seconds(86_400 * 365), example: "1h"
+  ).optional
+  static let group = SettingGroup(title: "`limits`", settings: [memory.declaration, files.declaration, cpu.declaration])
 }
 
 enum ErrorKeys {

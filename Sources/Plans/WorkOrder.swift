@@ -45,6 +45,7 @@ package struct WorkOrder: Sendable {
   package var standardOutput: Int?
   /// How many messages a second may begin, over all processes of the stage; nil for no limit.
   package var rate: Double?
+  package var limits = ProcessLimits()
 
   package init(
     stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,

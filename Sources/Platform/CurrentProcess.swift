@@ -26,6 +26,32 @@ package enum CurrentProcess {
     signal(SIGXFSZ, SIG_IGN)
   }
 
+  package enum Resource: Sendable {
+    /// Bytes of writable memory that is not shared (RLIMIT_DATA).
+    case privateMemory
+    /// RLIMIT_NOFILE
+    case descriptors
+    /// Seconds (RLIMIT_CPU): SIGXCPU at the limit, and SIGKILL for who has ignored that for five more.
+    case processorTime
+  }
+
+  /// Limits this process and every program that it becomes or starts, which cannot raise it again (setrlimit(2)). A limit that is
+  /// lower already stays.
+  package static func limit(_ resource: Resource, to most: Int) throws(SystemError) {
+    let (number, grace): (__rlimit_resource, rlim_t) =
+      switch resource {
+      case .privateMemory: (RLIMIT_DATA, 0)
+      case .descriptors: (RLIMIT_NOFILE, 0)
+      case .processorTime: (RLIMIT_CPU, 5)
+      }
+    var limit = rlimit()
+    if getrlimit(__rlimit_resource_t(number.rawValue), &limit) != 0 { throw SystemError("getrlimit", "\(resource)") }
+    let soft = rlim_t(clamping: max(0, most))
+    limit.rlim_cur = min(limit.rlim_cur, soft)
+    limit.rlim_max = min(limit.rlim_max, soft + grace)
+    if setrlimit(__rlimit_resource_t(number.rawValue), &limit) != 0 { throw SystemError("setrlimit", "\(resource)") }
+  }
+
   /// Goes on as another program, with the same descriptors and environment (execve(2)).
   ///
   /// - Parameter arguments: without the program's name

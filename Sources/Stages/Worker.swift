@@ -35,6 +35,7 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
+    try order.confine()
     let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: spec, control: control)

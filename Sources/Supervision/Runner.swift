@@ -198,20 +198,17 @@ private final class Runner {
 
   private func reap(_ worker: Int) {
     guard var process = workers[worker] else { return }
-    let end: ChildProcess.End
+    let end: Supervisor.WorkerEnd
     do throws(SystemError) {
       guard let reaped = try process.child.reap() else { return }
-      end = reaped.end
+      end = Supervisor.WorkerEnd(reaped.end, cpuMicroseconds: reaped.cpuMicroseconds, limits: plan.stages[supervisor.stage(of: worker)].limits)
     } catch {
       pending.append(.broken(code: .system, text: "\(error)"))
       return
     }
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
     workers[worker] = process
-    switch end {
-    case .exited(let status): pending.append(.reaped(worker: worker, end: .exited(status)))
-    case .signalled: pending.append(.reaped(worker: worker, end: .killed(end.description)))
-    }
+    pending.append(.reaped(worker: worker, end: end))
   }
 
   private func recover(_ worker: Int) {
@@ -277,6 +274,7 @@ private final class Runner {
       cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
     order.library = stage.library
     order.rate = stage.rate
+    order.limits = stage.limits
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile

@@ -54,14 +54,15 @@ struct DrawingTests {
       """
       ringway: 1
       stages:
-        a: {plugin: numbers, rate: 30/m}
+        a: {plugin: numbers, rate: 30/m, limits: {memory: 2GiB, files: 1024, cpu: 1h}}
         b: {plugin: drop, inputs: [a]}
       """)
     let plan = try #require(checked.plan, "\(checked.lines)")
-    #expect(plan.drawn(as: .tree).contains("at most 30/m\n"))
-    #expect(plan.drawn(as: .dot).contains(#"label="a\nnumbers\nat most 30/m""#))
-    #expect(plan.drawn(as: .mermaid).contains("\"a<br>numbers<br>at most 30/m\""))
+    #expect(plan.drawn(as: .tree).contains("limits: memory 2 GiB, files 1024, cpu 1h; at most 30/m\n"))
+    #expect(plan.drawn(as: .dot).contains(#"label="a\nnumbers\nlimits: memory 2 GiB, files 1024, cpu 1h\nat most 30/m""#))
+    #expect(plan.drawn(as: .mermaid).contains("\"a<br>numbers<br>limits: memory 2 GiB, files 1024, cpu 1h<br>at most 30/m\""))
     #expect(plan.drawn(as: .json).contains("\"rate_per_second\": 0.5"))
+    #expect(plan.drawn(as: .json).contains("\"cpu_seconds\": 3600"))
   }
 
   @Test func dotIsForGraphviz() throws {

@@ -61,6 +61,23 @@ struct PlannerTests {
       "3:3 no-inputs: \"a\" is a transform (add) and needs inputs; add `inputs: [NAME]` with the stage that it reads",
       "4:3 no-inputs: \"b\" is a sink (drop) and needs inputs; add `inputs: [NAME]` with the stage that it reads"),
     Broken(
+      "limits that leave nothing to work with",
+      """
+        a: {plugin: numbers, limits: {memory: 1MiB}}
+        b: {plugin: drop, inputs: [a], limits: {cpu: 999ms}}
+      """,
+      "3:41 wrong-value: expected a size of at least 16 MiB with its unit, such as 64KiB or 1MB, found the string \"1MiB\"",
+      "4:48 wrong-value: expected a duration from 1s to 365d with its unit, such as 250ms or 5s, found the string \"999ms\""),
+    Broken(
+      "fewer descriptors than a worker has itself",
+      """
+        a: {plugin: numbers, limits: {files: 25}}
+        b: {plugin: drop, inputs: [a], limits: {files: 23}}
+        c: {plugin: drop, inputs: [a], limits: {files: 24}}
+      """,
+      "3:40 limit-files: a worker of \"a\" needs 26 file descriptors, but `limits` allows only 25; allow at least 26, and as many more as the plugin opens",
+      "4:50 limit-files: a worker of \"b\" needs 24 file descriptors, but `limits` allows only 23; allow at least 24, and as many more as the plugin opens"),
+    Broken(
       "an input twice",
       """
         a: {plugin: numbers}

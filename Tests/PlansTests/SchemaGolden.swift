@@ -385,6 +385,54 @@ enum SchemaGolden {
                 "100/s"
               ]
             },
+            "limits": {
+              "description": "What each of the stage's processes may use, and every program that it starts.",
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "memory": {
+                  "description": "Private memory: heap, stacks and data. The queues, which all share, do not count.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$|\\$\\{",
+                  "x-expected": "a size of at least 16 MiB with its unit, such as 64KiB or 1MB",
+                  "examples": [
+                    "2GiB"
+                  ]
+                },
+                "files": {
+                  "description": "Open file descriptors; those of its queues count.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1073741816,
+                    "x-expected": "an integer from 1 to 1073741816"
+                  },
+                  "examples": [
+                    1024
+                  ]
+                },
+                "cpu": {
+                  "description": "Processor time, in whole seconds; a process that has used it is killed.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
+                  "x-expected": "a duration from 1s to 365d with its unit, such as 250ms or 5s",
+                  "examples": [
+                    "1h"
+                  ]
+                }
+              },
+              "x-expected": "a mapping",
+              "examples": [
+                {
+                  "memory": "2GiB",
+                  "files": 1024,
+                  "cpu": "1h"
+                }
+              ]
+            },
             "environment": {
               "description": "Variables added to what the stage's processes inherit.",
               "type": "object",

@@ -9,6 +9,7 @@ struct WorkOrderTests {
       retries: 2, deaths: 3, then: .drop, cells: 5, input: WorkOrder.Attachment(descriptor: 6, lane: 3),
       outputs: [WorkOrder.Attachment(descriptor: 7, lane: 0), WorkOrder.Attachment(descriptor: 8, lane: 12)], sockets: [9, 10], standardOutput: 11)
     order.rate = 0.1
+    order.limits = ProcessLimits(memoryBytes: 1 << 40, files: 64)
     let read = try #require(WorkOrder(decoding: order.encoded()))
     #expect(read.stage == order.stage)
     #expect(read.plugin == order.plugin)
@@ -25,6 +26,7 @@ struct WorkOrderTests {
     #expect(read.sockets == [9, 10])
     #expect(read.standardOutput == 11)
     #expect(read.rate == 0.1)
+    #expect(read.limits == order.limits)
     var source = order
     source.input = nil
     source.standardOutput = nil

@@ -1,4 +1,5 @@
 import Plans
+import Platform
 import Specs
 import Testing
 
@@ -287,6 +288,26 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       }
       #expect(isFinished, "seed \(seed): it does not end")
       if !isFinished { return }
+    }
+  }
+}
+
+@Suite struct WorkerEndTests {
+  private static let limits = ProcessLimits(memoryBytes: 64 << 20, cpuSeconds: 3600)
+
+  @Test(arguments: [
+    (ChildProcess.End.signalled(24), 3_600_000_000, "it used its limits.cpu of 1h"), (.signalled(9), 3_605_000_000, "it used its limits.cpu of 1h"),
+    (.signalled(9), 3_599_999_999, "signal 9 (Killed)"), (.signalled(6), 0, "signal 6 (Aborted), with a limits.memory of 64 MiB"),
+    (.signalled(15), 0, "signal 15 (Terminated)"), (.exited(1), 3_700_000_000, "exit status 1"),
+  ] as [(ChildProcess.End, Int64, String)])
+  func theLimitThatAWorkerRanIntoIsNamed(_ end: ChildProcess.End, _ cpu: Int64, _ text: String) {
+    #expect(Supervisor.WorkerEnd(end, cpuMicroseconds: cpu, limits: Self.limits).text == text)
+  }
+
+  @Test func withoutLimitsAnEndIsWhatItIs() {
+    for signal in [6, 9, 24] as [Int32] {
+      let end = ChildProcess.End.signalled(signal)
+      #expect(Supervisor.WorkerEnd(end, cpuMicroseconds: 1 << 50, limits: ProcessLimits()).text == end.description)
     }
   }
 }
