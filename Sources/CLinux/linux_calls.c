@@ -55,10 +55,19 @@ int linux_timer_set(int fd, int64_t deadline_ns) {
   struct itimerspec once = { .it_value = { at / 1000000000, at % 1000000000 } };
   return timerfd_settime(fd, TFD_TIMER_ABSTIME, &once, NULL);
 }
-int linux_affinity_count(void) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
+/* The size counts in bytes, and is checked first: a negative one would become a huge one. */
+static int affinity_size(int count, size_t *size) {
+  if (count < 0) { errno = EINVAL; return 0; }
+  *size = (size_t)count * sizeof(uint64_t);
+  return 1;
+}
+int linux_affinity(uint64_t *words, int count) {
+  size_t size;
+  return affinity_size(count, &size) ? sched_getaffinity(0, size, (cpu_set_t *)words) : -1;
+}
+int linux_set_affinity(const uint64_t *words, int count) {
+  size_t size;
+  return affinity_size(count, &size) ? sched_setaffinity(0, size, (const cpu_set_t *)words) : -1;
 }
 int linux_populate(void *address, size_t length) { return madvise(address, length, MADV_POPULATE_WRITE); }
 int linux_dont_fork(void *address, size_t length) { return madvise(address, length, MADV_DONTFORK); }

@@ -41,6 +41,8 @@ extension Plan {
       ("memory_bytes", stage.limits.memoryBytes), ("files", stage.limits.files), ("cpu_seconds", stage.limits.cpuSeconds),
     ].compactMap { name, value in value.map { (name, JSON.integer($0)) } }
     if !limits.isEmpty { all.append(("limits", .object(limits))) }
+    if let nice = stage.nice { all.append(("nice", .integer(nice))) }
+    if !stage.affinity.isEmpty { all.append(("affinity", .array(stage.affinity.map(JSON.integer)))) }
     return all
   }
 }

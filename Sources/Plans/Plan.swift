@@ -93,6 +93,10 @@ package struct Stage: Sendable {
   /// How many messages a second may begin, over all processes; nil for no limit.
   package var rate: Double?
   package var limits = ProcessLimits()
+  /// The nice value of its processes, -20...19; nil keeps the runner's.
+  package var nice: Int?
+  /// The numbers of the CPUs that its processes may use, in order; empty for all that the runner may.
+  package var affinity: [Int] = []
   /// Added to what the worker inherits.
   package var environment: [(name: String, value: String)]
   /// The worker's working directory, absolute; nil keeps the runner's.

@@ -9,8 +9,10 @@ extension Planner {
       let draft = drafts[i]
       let capacity = draft.stage.queue?.capacity ?? Int.max
       let isSingle = draft.spec?.processes == .one
+      let cpus = draft.stage.affinity.isEmpty ? surroundings.usableCPUs : min(surroundings.usableCPUs, draft.stage.affinity.count)
+      checkAffinity(draft)
       switch draft.count {
-      case .auto: drafts[i].stage.processes = isSingle ? 1 : max(1, min(surroundings.usableCPUs, capacity, StageKeys.most))
+      case .auto: drafts[i].stage.processes = isSingle ? 1 : max(1, min(cpus, capacity, StageKeys.most))
       case .number(let n):
         drafts[i].stage.processes = n
         if isSingle, n > 1 {
@@ -33,6 +35,18 @@ extension Planner {
     report(
       "too-many-processes", "the stages have \(all) processes, but a pipeline has at most \(StageKeys.most)", stages.keySpan,
       "stages", "lower `processes`; the most have \(largest)")
+  }
+
+  /// Each item that names a CPU which is not there for this program.
+  private mutating func checkAffinity(_ draft: Draft) {
+    for (i, item) in (draft.node["affinity"]?.items ?? []).enumerated() {
+      guard let named = StageKeys.cpus(item) else { continue }
+      let missing = named.filter { !surroundings.cpuNumbers.contains($0) }
+      guard let first = missing.first else { continue }
+      report(
+        "unusable-cpu", missing.count == 1 ? "there is no CPU \(first) that this program may use" : "there are no CPUs \(Plan.ranges(missing)) that this program may use",
+        item.span, draft.path + ".affinity[\(i)]", "name some of \(Plan.ranges(surroundings.cpuNumbers))")
+    }
   }
 
   // MARK: Memory

@@ -26,6 +26,8 @@ extension Planner {
     let limits = read(LimitKeys.group, given[StageKeys.limits], pair.keySpan, path + ".limits")
     draft.stage.limits = ProcessLimits(
       memoryBytes: limits[LimitKeys.memory], files: limits[LimitKeys.files], cpuSeconds: limits[LimitKeys.cpu].map(Self.wholeSeconds))
+    draft.stage.nice = given[StageKeys.nice]
+    draft.stage.affinity = given[StageKeys.affinity]
     draft.stage.startupTimeout = given[StageKeys.startupTimeout]
     draft.stage.rate = given[StageKeys.rate]
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

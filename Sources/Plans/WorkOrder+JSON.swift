@@ -10,6 +10,7 @@ extension WorkOrder {
       "then": .string(then.rawValue), "cells": .integer(cells), "input": input.map(attachment) ?? .null,
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
       "standard_output": standardOutput.map(JSON.integer) ?? .null, "rate": rate.map(JSON.number) ?? .null,
+      "nice": nice.map(JSON.integer) ?? .null, "affinity": .array(affinity.map(JSON.integer)),
       "limits": [
         "memory_bytes": limits.memoryBytes.map(JSON.integer) ?? .null, "files": limits.files.map(JSON.integer) ?? .null,
         "cpu_seconds": limits.cpuSeconds.map(JSON.integer) ?? .null,
@@ -39,6 +40,8 @@ extension WorkOrder {
       outputs: outputs.compactMap { $0 }, sockets: sockets.compactMap { $0 },
       standardOutput: node["standard_output"]?.integer)
     library = node["library"]?.string
+    nice = node["nice"]?.integer
+    affinity = node["affinity"]?.items?.compactMap(\.integer) ?? []
     let limits = node["limits"]
     self.limits = ProcessLimits(
       memoryBytes: limits?["memory_bytes"]?.integer, files: limits?["files"]?.integer, cpuSeconds: limits?["cpu_seconds"]?.integer)

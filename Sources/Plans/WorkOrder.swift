@@ -46,6 +46,9 @@ package struct WorkOrder: Sendable {
   /// How many messages a second may begin, over all processes of the stage; nil for no limit.
   package var rate: Double?
   package var limits = ProcessLimits()
+  package var nice: Int?
+  /// Numbers of CPUs; empty for all.
+  package var affinity: [Int] = []
 
   package init(
     stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,

@@ -52,6 +52,20 @@ package enum CurrentProcess {
     if setrlimit(__rlimit_resource_t(number.rawValue), &limit) != 0 { throw SystemError("setrlimit", "\(resource)") }
   }
 
+  /// Which of the machine's CPUs this process, and what it starts, may use from now on (sched_setaffinity(2)).
+  package static func setAffinity(_ cpus: [Int]) throws(SystemError) {
+    var words = [UInt64](repeating: 0, count: Machine.affinityWords)
+    for cpu in cpus where 0..<words.count * 64 ~= cpu { words[cpu / 64] |= 1 << UInt64(cpu % 64) }
+    if linux_set_affinity(words, Int32(clamping: words.count)) != 0 { throw SystemError("sched_setaffinity", "") }
+  }
+
+  package static var nice: Int { Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)) }
+
+  /// Sets the nice value, of this thread and those that it starts, and of programs (setpriority(2)).
+  package static func setNice(_ value: Int) throws(SystemError) {
+    if setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Int32(clamping: value)) != 0 { throw SystemError("setpriority", "") }
+  }
+
   /// Goes on as another program, with the same descriptors and environment (execve(2)).
   ///
   /// - Parameter arguments: without the program's name

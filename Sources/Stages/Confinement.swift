@@ -13,5 +13,21 @@ extension WorkOrder {
     } catch {
       throw WorkerFailure(.system, "the limits of the stage cannot be set: \(error)")
     }
+    if !affinity.isEmpty {
+      do throws(SystemError) { try CurrentProcess.setAffinity(affinity) } catch {
+        throw WorkerFailure(.system, "the stage's `affinity` cannot be had any more: \(error)")
+      }
+    }
+    if let nice { try setNice(nice) }
+  }
+
+  private func setNice(_ value: Int) throws {
+    do throws(SystemError) { try CurrentProcess.setNice(value) } catch {
+      // EPERM, EACCES
+      guard error.errno == 1 || error.errno == 13 else { throw WorkerFailure(.system, "\(error)") }
+      throw WorkerFailure(
+        .permission,
+        "`nice: \(value)` is refused (\(error.reason)): write at least \(CurrentProcess.nice), which the runner has, or run it as root, with CAP_SYS_NICE, or under `ulimit -e \(20 - value)`")
+    }
   }
 }

@@ -275,6 +275,8 @@ private final class Runner {
     order.library = stage.library
     order.rate = stage.rate
     order.limits = stage.limits
+    order.nice = stage.nice
+    order.affinity = stage.affinity
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile

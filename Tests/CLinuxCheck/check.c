@@ -130,7 +130,11 @@ static void processes(void) {
   EXPECT(linux_parent_death_signal(0) == 0);
   EXPECT(linux_child_subreaper(1) == 0);
   EXPECT(linux_child_subreaper(0) == 0);
-  EXPECT(linux_affinity_count() >= 1);
+  uint64_t cpus[128] = { 0 }, none[128] = { 0 };
+  EXPECT(linux_affinity(cpus, 128) == 0 && memcmp(cpus, none, sizeof cpus) != 0);
+  EXPECT(linux_set_affinity(cpus, 128) == 0 && FAILS(linux_set_affinity(none, 128), EINVAL));
+  EXPECT(FAILS(linux_affinity(cpus, 0), EINVAL) && FAILS(linux_set_affinity(cpus, 0), EINVAL));
+  for (int i = -2; i < 0; i++) EXPECT(FAILS(linux_affinity(cpus, i), EINVAL) && FAILS(linux_set_affinity(cpus, i), EINVAL));
 
   posix_spawn_file_actions_t actions;
   EXPECT(posix_spawn_file_actions_init(&actions) == 0);

@@ -45,6 +45,61 @@ import Testing
     #expect(try running.finish().status == 0)
   }
 
+  /// The nice value is the 19th field of proc_pid_stat(5); two stand before the state.
+  private static func nice(_ pid: Int32) -> Int? {
+    let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+    let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []
+    return fields.count > 16 ? Int(fields[16]) : nil
+  }
+
+  @Test func everyProcessOfAStageIsAsNiceAndWhereItIsToBe() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("stages.py", "def same(value): return value\n")
+    let own = Self.line(getpid(), "status", "Cpus_allowed_list:")
+    let cpu = try #require(own.split(whereSeparator: { "-,".contains($0) }).last.map(String.init))
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {rate: 100/s}}
+        same: {plugin: python, inputs: [numbers], nice: 19, affinity: [\(cpu)], processes: auto, with: {python: \(Self.python), callable: "stages:same"}}
+        program: {plugin: exec, inputs: [same], nice: 19, affinity: [\(cpu)], processes: auto, with: {command: [cat]}}
+        out: {plugin: file.write, inputs: [program], with: {path: out}}
+      """)
+    let running = try Running(["run", file, "--progress", "off"])
+    #expect(eventually { folder.lines("out").count > 10 }, "\(running.errors)")
+    for stage in ["same", "program"] {
+      let workers = running.workers.filter { $0.stage == stage }
+      #expect(workers.count == 1, "one for the one CPU")
+      for pid in workers.flatMap({ [$0.pid] + Running.pids(childrenOf: $0.pid) }) {
+        #expect(Self.nice(pid) == 19 && Self.line(pid, "status", "Cpus_allowed_list:") == cpu, "\(stage)")
+      }
+    }
+    let other = try #require(running.workers.first { $0.stage == "numbers" })
+    #expect(Self.nice(other.pid) == Self.nice(running.pid) && Self.line(other.pid, "status", "Cpus_allowed_list:") == own)
+    kill(running.pid, SIGTERM)
+    #expect(try running.finish().status == 0)
+  }
+
+  @Test func beingLessNiceThanTheRunnerTakesAPrivilege() throws {
+    guard getuid() == 0 else { return print("skipped: only root can become somebody without privileges for certain") }
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 10}}
+        end: {plugin: discard, inputs: [numbers], nice: -20}
+      """)
+    chmod(folder.url.path, 0o755)
+    chmod(file, 0o644)
+    let script = "ulimit -e 0; exec /proc/self/fd/3 run '\(file)' --progress off"
+    let running = try Running(
+      ["-c", "exec 3< '\(Ringway.binary.path)'; exec setpriv --reuid 54398 --regid 54398 --clear-groups bash -c \"\(script)\""],
+      executable: URL(fileURLWithPath: "/bin/bash"))
+    let result = try running.finish(within: 20)
+    #expect(result.status == 77 && result.errors.contains("stage \"end\": `nice: -20` is refused (Permission denied): write at least"), "\(result.status) \(result.errors)")
+    #expect(result.errors.contains("`ulimit -e 40`"), "\(result.errors)")
+  }
+
   @Test func aWorkerThatHasUsedItsTimeIsKilledAndTheLogSaysWhy() throws {
     let folder = try TemporaryFolder()
     let file = try folder.write("p.yaml", """

@@ -171,7 +171,7 @@ enum SchemaGolden {
               ]
             },
             "processes": {
-              "description": "How many processes run the plugin; `auto` is one for each CPU that this program may use, never more than the queue's capacity.",
+              "description": "How many processes run the plugin; `auto` is one for each CPU that this program may use, of those in `affinity` if it is given, never more than the queue's capacity.",
               "if": {
                 "$ref": "#/$defs/expansion"
               },
@@ -431,6 +431,47 @@ enum SchemaGolden {
                   "files": 1024,
                   "cpu": "1h"
                 }
+              ]
+            },
+            "nice": {
+              "description": "How much the stage's processes let others go first (nice(1)); below what the runner has it takes a privilege.",
+              "if": {
+                "$ref": "#/$defs/expansion"
+              },
+              "else": {
+                "type": "integer",
+                "minimum": -20,
+                "maximum": 19,
+                "x-expected": "an integer from -20 to 19"
+              },
+              "examples": [
+                10
+              ]
+            },
+            "affinity": {
+              "description": "The CPUs that the stage's processes may use, by number; all that this program may use unless given.",
+              "type": "array",
+              "minItems": 1,
+              "items": {
+                "anyOf": [
+                  {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 8191
+                  },
+                  {
+                    "type": "string",
+                    "pattern": "^[0-9]{1,4}-[0-9]{1,4}$"
+                  }
+                ],
+                "x-expected": "a number of a CPU, or a range such as 2-3"
+              },
+              "x-expected": "a list of CPUs, such as [0, 2-3]",
+              "examples": [
+                [
+                  0,
+                  "2-3"
+                ]
               ]
             },
             "environment": {
