@@ -103,10 +103,11 @@ fuzz: setup ## feed a million made-up inputs to each target of Tests/Fuzz (FUZZ_
 
 # The address sanitizer runs all tests but three groups: ModelTests are plain values, optimised whatever the rest is;
 # jqFreesWhatItTakes, the soak and the torture's last look measure memory, of which the sanitizer keeps what was freed; and an
-# interpreter that was built without it cannot load a library that has it. The thread sanitizer sees one process at
+# interpreter that was built without it cannot load a library that has it (and no limit of memory holds what the sanitizer maps). The thread sanitizer sees one process at
 # a time, so it runs what has threads in the tests' own process; what processes do to each other in shared memory is the
 # models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
-INTERPRETED := PythonTests InitTests/python theReadmesFunctionsRun blogDeliversWhatItsFunctionsMake imagesMakesAThumbnailOfEveryPicture
+INTERPRETED := PythonTests InitTests/python theReadmesFunctionsRun blogDeliversWhatItsFunctionsMake imagesMakesAThumbnailOfEveryPicture \
+  noMoreBeginThanTheRateAllows LimitTests
 SANITIZE = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2) && RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) \
 	swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
 

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,10 +49,26 @@ int linux_close_from(void *file_actions, int first) { return posix_spawn_file_ac
 int linux_change_directory(void *file_actions, const char *path) { return posix_spawn_file_actions_addchdir_np(file_actions, path); }
 int linux_signalfd(int fd, const void *set) { return signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK); }
 int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
-int linux_affinity_count(void) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
+int linux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+int linux_timer_set(int fd, int64_t deadline_ns) {
+  /* All zeros would disarm it. */
+  int64_t at = deadline_ns > 0 ? deadline_ns : 1;
+  struct itimerspec once = { .it_value = { at / 1000000000, at % 1000000000 } };
+  return timerfd_settime(fd, TFD_TIMER_ABSTIME, &once, NULL);
+}
+/* The size counts in bytes, and is checked first: a negative one would become a huge one. */
+static int affinity_size(int count, size_t *size) {
+  if (count < 0) { errno = EINVAL; return 0; }
+  *size = (size_t)count * sizeof(uint64_t);
+  return 1;
+}
+int linux_affinity(uint64_t *words, int count) {
+  size_t size;
+  return affinity_size(count, &size) ? sched_getaffinity(0, size, (cpu_set_t *)words) : -1;
+}
+int linux_set_affinity(const uint64_t *words, int count) {
+  size_t size;
+  return affinity_size(count, &size) ? sched_setaffinity(0, size, (const cpu_set_t *)words) : -1;
 }
 int linux_populate(void *address, size_t length) { return madvise(address, length, MADV_POPULATE_WRITE); }
 int linux_dont_fork(void *address, size_t length) { return madvise(address, length, MADV_DONTFORK); }

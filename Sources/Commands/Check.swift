@@ -111,6 +111,7 @@ struct Check {
   static func surroundings() -> Surroundings {
     var all = Surroundings()
     all.usableCPUs = Machine.usableCPUs
+    all.cpuNumbers = Machine.cpuNumbers
     all.availableMemory = Machine.availableMemory
     all.descriptorLimit = Machine.raiseDescriptorLimit()
     all.kind = { path in

@@ -16,6 +16,7 @@ struct Declarations {
       switch path[2] {
       case StageKeys.queue.declaration.name: return QueueKeys.group
       case StageKeys.restart.declaration.name: return RestartKeys.group
+      case StageKeys.limits.declaration.name: return LimitKeys.group
       case StageKeys.onError.declaration.name: return ErrorKeys.group
       case StageKeys.with.declaration.name:
         return document["stages"]?[path[1]]?["plugin"]?.string.flatMap { plugins[$0] }?.group

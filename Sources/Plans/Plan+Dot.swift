@@ -12,7 +12,8 @@ extension Plan {
         case .transform: "box"
         case .sink: "house"
         }
-      let label = Plan.dotQuoted(stage.title) .dropLast() + "\\n" + Plan.dotQuoted(stage.plugin).dropFirst()
+      let lines = [stage.title, stage.plugin] + stage.restraints
+      let label = "\"" + lines.map { Plan.dotQuoted($0).dropFirst().dropLast() }.joined(separator: "\\n") + "\""
       out += "  s\(i) [shape=\(shape), label=\(label)];\n"
     }
     for i in stages.indices {

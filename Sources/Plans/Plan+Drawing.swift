@@ -30,10 +30,35 @@ extension Plan {
     return names + (stages[reader].queue.map { "\($0.described), reserves \(Quantity.describe(bytes: $0.reservedBytes))" } ?? "")
   }
 
+  /// `0, 2-5`, of numbers in order.
+  static func ranges(_ numbers: [Int]) -> String {
+    var runs: [ClosedRange<Int>] = []
+    for number in numbers {
+      if let last = runs.last, number == last.upperBound + 1 { runs[runs.count - 1] = last.lowerBound...number } else { runs.append(number...number) }
+    }
+    return runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ", ")
+  }
+
   /// A free text on one line, without what would disturb a terminal or a quoted string.
   static func oneLine(_ text: String) -> String {
     let line = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     let words = line.split(separator: " ").joined(separator: " ")
     return words.count > 120 ? words.prefix(119) + "…" : words
+  }
+}
+
+extension Stage {
+  /// What holds its processes down: `at most 100/s`.
+  var restraints: [String] {
+    var all: [String] = []
+    let limits = [
+      limits.memoryBytes.map { "memory \(Quantity.describe(bytes: $0))" }, limits.files.map { "files \($0)" },
+      limits.cpuSeconds.map { "cpu \(Quantity.describe(.seconds($0)))" },
+    ].compactMap { $0 }
+    if !limits.isEmpty { all.append("limits: " + limits.joined(separator: ", ")) }
+    if let nice { all.append("nice \(nice)") }
+    if !affinity.isEmpty { all.append("CPUs " + Plan.ranges(affinity)) }
+    if let rate { all.append("at most \(Quantity.describe(rate: rate))") }
+    return all
   }
 }

@@ -23,7 +23,7 @@ extension Plan {
         if readers.isEmpty, port == stage.deadLetterPort || port == 0 && (stage.kind == .sink || !stage.ports.isEmpty) { return nil }
         return ["port": .string(stage.portName(port)), "readers": .array(readers.map { .string(stages[$0].name) })]
       })
-    return [
+    let json: JSON = [
       "name": .string(stage.name), "plugin": .string(stage.plugin), "kind": .string(stage.kind.rawValue),
       "processes": .integer(stage.processes), "inputs": .array(stage.inputs.map(JSON.string)), "outputs": outputs,
       "queue": stage.queue.map {
@@ -33,5 +33,20 @@ extension Plan {
         ]
       } ?? .null,
     ]
+    guard case .object(let pairs) = json else { return json }
+    return .object(pairs + restraints(stage))
+  }
+
+  /// What holds its processes down, as far as the file names it.
+  private func restraints(_ stage: Stage) -> [(String, JSON)] {
+    var all: [(String, JSON)] = []
+    if let rate = stage.rate { all.append(("rate_per_second", .number(rate))) }
+    let limits = [
+      ("memory_bytes", stage.limits.memoryBytes), ("files", stage.limits.files), ("cpu_seconds", stage.limits.cpuSeconds),
+    ].compactMap { name, value in value.map { (name, JSON.integer($0)) } }
+    if !limits.isEmpty { all.append(("limits", .object(limits))) }
+    if let nice = stage.nice { all.append(("nice", .integer(nice))) }
+    if !stage.affinity.isEmpty { all.append(("affinity", .array(stage.affinity.map(JSON.integer)))) }
+    return all
   }
 }

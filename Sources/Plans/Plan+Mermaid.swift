@@ -5,7 +5,8 @@ extension Plan {
   var mermaid: String {
     var out = "flowchart LR\n"
     for (i, stage) in stages.enumerated() {
-      let label = "\"\(Plan.mermaidEscaped(stage.title))<br>\(Plan.mermaidEscaped(stage.plugin))\""
+      let lines = [stage.title, stage.plugin] + stage.restraints
+      let label = "\"\(lines.map(Plan.mermaidEscaped).joined(separator: "<br>"))\""
       switch stage.kind {
       case .source: out += "  s\(i)[/\(label)/]\n"
       case .transform: out += "  s\(i)[\(label)]\n"

@@ -71,6 +71,7 @@ extension Plan {
     if names.count > 1 { remarks.append("merges " + names.joined(separator: ", ")) } else if names != writers.map({ stages[$0].name }) { remarks.append("reads " + names.joined()) }
     let readers = readers(of: i, port: 0)
     if readers.count > 1 { remarks.append("each message to " + readers.map { stages[$0].name }.joined(separator: ", ")) }
+    remarks += stage.restraints
     return [
       name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queue?.described ?? "",
       stage.queue.map { Quantity.describe(bytes: $0.reservedBytes) } ?? "", remarks.joined(separator: "; "),

@@ -99,6 +99,15 @@ package struct Stage: Sendable {
   package var onError: ErrorPolicy
   /// How long one message may take; nil for no limit.
   package var timeout: Duration?
+  /// How long a worker may take from its start until it is ready; nil for no limit.
+  package var startupTimeout: Duration?
+  /// How many messages a second may begin, over all processes; nil for no limit.
+  package var rate: Double?
+  package var limits = ProcessLimits()
+  /// The nice value of its processes, -20...19; nil keeps the runner's.
+  package var nice: Int?
+  /// The numbers of the CPUs that its processes may use, in order; empty for all that the runner may.
+  package var affinity: [Int] = []
   /// Added to what the worker inherits.
   package var environment: [(name: String, value: String)]
   /// The worker's working directory, absolute; nil keeps the runner's.
@@ -153,6 +162,29 @@ package struct RestartLimits: Sendable, Equatable {
     self.within = within
     self.backoff = backoff
   }
+}
+
+/// What each process of a stage may use; nil leaves what it inherits. A worker puts itself under them before it opens its
+/// plugin, and the programs that it becomes or starts inherit them, each with a count of its own.
+package struct ProcessLimits: Sendable, Equatable {
+  /// Private memory (getrlimit(2), RLIMIT_DATA): heap, stacks and other writable memory that is not shared. Not the address space
+  /// (RLIMIT_AS), since the queues are mapped there as large as they may become, whether anybody touches them or not: the limit
+  /// would have to be a number that has little to do with what the plugin uses, and changes with the queues.
+  package var memoryBytes: Int?
+  /// Open descriptors (RLIMIT_NOFILE).
+  package var files: Int?
+  /// Processor time (RLIMIT_CPU), which counts whole seconds.
+  package var cpuSeconds: Int?
+
+  package init(memoryBytes: Int? = nil, files: Int? = nil, cpuSeconds: Int? = nil) {
+    self.memoryBytes = memoryBytes
+    self.files = files
+    self.cpuSeconds = cpuSeconds
+  }
+
+  /// `limits.cpu of 1h`
+  package var describedCPU: String? { cpuSeconds.map { "limits.cpu of \(Quantity.describe(.seconds($0)))" } }
+  package var describedMemory: String? { memoryBytes.map { "limits.memory of \(Quantity.describe(bytes: $0))" } }
 }
 
 /// What happens to a message that failed.

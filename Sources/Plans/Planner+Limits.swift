@@ -9,8 +9,10 @@ extension Planner {
       let draft = drafts[i]
       let capacity = draft.stage.queue?.capacity ?? Int.max
       let isSingle = draft.spec?.processes == .one
+      let cpus = draft.stage.affinity.isEmpty ? surroundings.usableCPUs : min(surroundings.usableCPUs, draft.stage.affinity.count)
+      checkAffinity(draft)
       switch draft.count {
-      case .auto: drafts[i].stage.processes = isSingle ? 1 : max(1, min(surroundings.usableCPUs, capacity, StageKeys.most))
+      case .auto: drafts[i].stage.processes = isSingle ? 1 : max(1, min(cpus, capacity, StageKeys.most))
       case .number(let n):
         drafts[i].stage.processes = n
         if isSingle, n > 1 {
@@ -33,6 +35,18 @@ extension Planner {
     report(
       "too-many-processes", "the stages have \(all) processes, but a pipeline has at most \(StageKeys.most)", stages.keySpan,
       "stages", "lower `processes`; the most have \(largest)")
+  }
+
+  /// Each item that names a CPU which is not there for this program.
+  private mutating func checkAffinity(_ draft: Draft) {
+    for (i, item) in (draft.node["affinity"]?.items ?? []).enumerated() {
+      guard let named = StageKeys.cpus(item) else { continue }
+      let missing = named.filter { !surroundings.cpuNumbers.contains($0) }
+      guard let first = missing.first else { continue }
+      report(
+        "unusable-cpu", missing.count == 1 ? "there is no CPU \(first) that this program may use" : "there are no CPUs \(Plan.ranges(missing)) that this program may use",
+        item.span, draft.path + ".affinity[\(i)]", "name some of \(Plan.ranges(surroundings.cpuNumbers))")
+    }
   }
 
   // MARK: Memory
@@ -84,7 +98,9 @@ extension Planner {
       let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
       // A ring and the cells; for each worker its process, its control socket and what it prints.
       runner += (stage.queue == nil ? 1 : 2) + sockets + 3 * stage.processes
-      worker = max(worker, Self.workerDescriptors + sockets + plan.readers(of: i).count)
+      let own = Self.workerDescriptors + sockets + plan.readers(of: i).count
+      worker = max(worker, own)
+      checkFiles(stage, needed: own)
     }
     let needed = max(runner, worker)
     guard needed > surroundings.descriptorLimit else { return }
@@ -93,6 +109,16 @@ extension Planner {
       "\(runner >= worker ? "the run needs" : "a worker needs") \(needed) file descriptors, but only \(surroundings.descriptorLimit) are allowed",
       stages.keySpan, "stages",
       "raise the limit with `ulimit -n \(needed)`, or use fewer \(runner >= worker ? "processes" : "readers of one stage")")
+  }
+}
+
+extension Planner {
+  /// Whether a worker's own descriptors fit into what its stage allows.
+  private mutating func checkFiles(_ stage: Stage, needed: Int) {
+    guard let files = stage.limits.files, files < needed, let draft = drafts.first(where: { $0.name == stage.name }) else { return }
+    report(
+      "limit-files", "a worker of \"\(stage.name)\" needs \(needed) file descriptors, but `limits` allows only \(files)",
+      draft.place("limits", "files"), draft.path + ".limits.files", "allow at least \(needed), and as many more as the plugin opens")
   }
 }
 

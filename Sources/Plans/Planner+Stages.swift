@@ -25,10 +25,23 @@ extension Planner {
       maxDeadLetters: onError[ErrorKeys.maxDeadLetters])
     draft.ignore = given[StageKeys.ignore]
     draft.stage.timeout = given[StageKeys.timeout]
+    let limits = read(LimitKeys.group, given[StageKeys.limits], pair.keySpan, path + ".limits")
+    draft.stage.limits = ProcessLimits(
+      memoryBytes: limits[LimitKeys.memory], files: limits[LimitKeys.files], cpuSeconds: limits[LimitKeys.cpu].map(Self.wholeSeconds))
+    draft.stage.nice = given[StageKeys.nice]
+    draft.stage.affinity = given[StageKeys.affinity]
+    draft.stage.startupTimeout = given[StageKeys.startupTimeout]
+    draft.stage.rate = given[StageKeys.rate]
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     draft.stage.directory = workingDirectory(draft, given)
     readSettings(&draft)
     drafts.append(draft)
+  }
+
+  /// Rounded up.
+  private static func wholeSeconds(_ duration: Duration) -> Int {
+    let (seconds, attoseconds) = duration.components
+    return Int(clamping: seconds) + (attoseconds > 0 ? 1 : 0)
   }
 
   private mutating func plugin(_ node: Node, _ path: String) -> PluginSpec? {

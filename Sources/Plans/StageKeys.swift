@@ -33,7 +33,7 @@ enum StageKeys {
     })
   static let processes = Setting<Count>(
     "processes",
-    "How many processes run the plugin; `auto` is one for each CPU that this program may use, never more than the queue's capacity.",
+    "How many processes run the plugin; `auto` is one for each CPU that this program may use, of those in `affinity` if it is given, never more than the queue's capacity.",
     schema: ["anyOf": [["type": "integer", "minimum": 1, "maximum": .integer(most)], ["const": "auto"]]],
     expected: "an integer from 1 to \(most), or auto", default: .number(1), defaultJSON: 1, example: "auto",
     decode: { node in
@@ -52,6 +52,33 @@ enum StageKeys {
   static let timeout = Setting.duration(
     "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again.", example: "5s")
     .optional
+  static let startupTimeout = Setting.duration(
+    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+    example: "30s"
+  ).optional
+  static let rate = Setting<Double?>.rate(
+    "rate", "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.")
+  static let limits = nested(
+    "limits", "What each of the stage's processes may use, and every program that it starts.", LimitKeys.group,
+    example: ["memory": "2GiB", "files": 1024, "cpu": "1h"])
+  static let nice = Setting.integer(
+    "nice", "How much the stage's processes let others go first (nice(1)); below what the runner has it takes a privilege.", in: -20...19, example: 10
+  ).optional
+  static let affinity = Setting<[Int]>(
+    "affinity", "The CPUs that the stage's processes may use, by number; all that this program may use unless given.",
+    schema: [
+      "type": "array", "minItems": 1,
+      "items": [
+        "anyOf": [["type": "integer", "minimum": 0, "maximum": .integer(lastCPU)], ["type": "string", "pattern": "^[0-9]{1,4}-[0-9]{1,4}$"]],
+        "x-expected": "a number of a CPU, or a range such as 2-3",
+      ],
+    ],
+    expected: "a list of CPUs, such as [0, 2-3]", default: [], defaultJSON: nil, isRequired: false, example: [0, "2-3"],
+    decode: { node in
+      guard let items = node.items, !items.isEmpty else { return nil }
+      let ranges = items.compactMap(cpus)
+      return ranges.count == items.count ? Set(ranges.joined()).sorted() : nil
+    })
   static let environment = Setting<[String: String]>(
     "environment", "Variables added to what the stage's processes inherit.",
     schema: [
@@ -78,12 +105,24 @@ enum StageKeys {
   /// The most processes of a stage, and of a pipeline: a slot names its owner in 12 bits.
   static let most = 4095
 
+  /// The highest number of a CPU that the kernel can be built for.
+  private static let lastCPU = 8191
+
+  /// What one item of `affinity` names.
+  static func cpus(_ item: Node) -> ClosedRange<Int>? {
+    if let number = item.integer ?? item.double.flatMap(Int.init(exactly:)) { return 0...lastCPU ~= number ? number...number : nil }
+    let ends = (item.string ?? "").split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+    guard ends.count == 2, let first = ends[0], let last = ends[1], 0 <= first, first <= last, last <= lastCPU else { return nil }
+    return first...last
+  }
+
   /// All but the names that `plugin` may have, which are the catalog's.
   static let group = SettingGroup(
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, environment.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, limits.declaration, nice.declaration, affinity.declaration,
+      environment.declaration,
       directory.declaration,
     ])
 
@@ -115,6 +154,17 @@ enum RestartKeys {
   static let backoff = Setting.duration(
     "backoff", "The pause before the first restart; it doubles each time.", default: "100ms", example: "100ms")
   static let group = SettingGroup(title: "`restart`", settings: [max.declaration, within.declaration, backoff.declaration])
+}
+
+enum LimitKeys {
+  static let memory = Setting.size(
+    "memory", "Private memory: heap, stacks and data. The queues, which all share, do not count.", in: (16 << 20)...Int.max, example: "2GiB"
+  ).optional
+  static let files = Setting.integer("files", "Open file descriptors; those of its queues count.", in: 1...1_073_741_816, example: 1024).optional
+  static let cpu = Setting.duration(
+    "cpu", "Processor time, in whole seconds; a process that has used it is killed.", in: .seconds(1) ... .seconds(86_400 * 365), example: "1h"
+  ).optional
+  static let group = SettingGroup(title: "`limits`", settings: [memory.declaration, files.declaration, cpu.declaration])
 }
 
 enum ErrorKeys {

@@ -3,6 +3,8 @@ import Specs
 /// What a plan has to know of the world it will run in. A test gives values; the program asks the machine.
 package struct Surroundings: Sendable {
   package var usableCPUs = 1
+  /// The numbers of the CPUs that this process may run on, in order.
+  package var cpuNumbers = [0]
   /// Bytes.
   package var availableMemory = Int.max
   /// How many descriptors a process may have.

@@ -12,6 +12,12 @@ extension WorkOrder {
       "standard_output": standardOutput.map(JSON.integer) ?? .null, "max_dead_letters": maxDeadLetters.map(JSON.integer) ?? .null,
       "dead_letter_port": .integer(deadLetterPort), "ports": .array(ports.map(JSON.string)), "file": .string(file),
       "lock": lock.map(JSON.integer) ?? .null,
+      "rate": rate.map(JSON.number) ?? .null,
+      "nice": nice.map(JSON.integer) ?? .null, "affinity": .array(affinity.map(JSON.integer)),
+      "limits": [
+        "memory_bytes": limits.memoryBytes.map(JSON.integer) ?? .null, "files": limits.files.map(JSON.integer) ?? .null,
+        "cpu_seconds": limits.cpuSeconds.map(JSON.integer) ?? .null,
+      ],
     ]
     return Array(json.compact.utf8)
   }
@@ -42,5 +48,11 @@ extension WorkOrder {
     ports = node["ports"]?.items?.compactMap(\.string) ?? []
     file = node["file"]?.string ?? ""
     lock = node["lock"]?.integer
+    nice = node["nice"]?.integer
+    affinity = node["affinity"]?.items?.compactMap(\.integer) ?? []
+    let limits = node["limits"]
+    self.limits = ProcessLimits(
+      memoryBytes: limits?["memory_bytes"]?.integer, files: limits?["files"]?.integer, cpuSeconds: limits?["cpu_seconds"]?.integer)
+    rate = node["rate"]?.double.flatMap { $0 > 0 ? $0 : nil }
   }
 }

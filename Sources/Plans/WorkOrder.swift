@@ -55,6 +55,12 @@ package struct WorkOrder: Sendable {
   package var standardOutput: Int?
   /// The descriptor of the file that this worker locks for as long as it lives; nil when the run ends with its runner.
   package var lock: Int?
+  /// How many messages a second may begin, over all processes of the stage; nil for no limit.
+  package var rate: Double?
+  package var limits = ProcessLimits()
+  package var nice: Int?
+  /// Numbers of CPUs; empty for all.
+  package var affinity: [Int] = []
 
   package init(
     stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,

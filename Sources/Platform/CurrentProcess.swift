@@ -27,6 +27,46 @@ package enum CurrentProcess {
     signal(SIGXFSZ, SIG_IGN)
   }
 
+  package enum Resource: Sendable {
+    /// Bytes of writable memory that is not shared (RLIMIT_DATA).
+    case privateMemory
+    /// RLIMIT_NOFILE
+    case descriptors
+    /// Seconds (RLIMIT_CPU): SIGXCPU at the limit, and SIGKILL for who has ignored that for five more.
+    case processorTime
+  }
+
+  /// Limits this process and every program that it becomes or starts, which cannot raise it again (setrlimit(2)). A limit that is
+  /// lower already stays.
+  package static func limit(_ resource: Resource, to most: Int) throws(SystemError) {
+    let (number, grace): (__rlimit_resource, rlim_t) =
+      switch resource {
+      case .privateMemory: (RLIMIT_DATA, 0)
+      case .descriptors: (RLIMIT_NOFILE, 0)
+      case .processorTime: (RLIMIT_CPU, 5)
+      }
+    var limit = rlimit()
+    if getrlimit(__rlimit_resource_t(number.rawValue), &limit) != 0 { throw SystemError("getrlimit", "\(resource)") }
+    let soft = rlim_t(clamping: max(0, most))
+    limit.rlim_cur = min(limit.rlim_cur, soft)
+    limit.rlim_max = min(limit.rlim_max, soft + grace)
+    if setrlimit(__rlimit_resource_t(number.rawValue), &limit) != 0 { throw SystemError("setrlimit", "\(resource)") }
+  }
+
+  /// Which of the machine's CPUs this process, and what it starts, may use from now on (sched_setaffinity(2)).
+  package static func setAffinity(_ cpus: [Int]) throws(SystemError) {
+    var words = [UInt64](repeating: 0, count: Machine.affinityWords)
+    for cpu in cpus where 0..<words.count * 64 ~= cpu { words[cpu / 64] |= 1 << UInt64(cpu % 64) }
+    if linux_set_affinity(words, Int32(clamping: words.count)) != 0 { throw SystemError("sched_setaffinity", "") }
+  }
+
+  package static var nice: Int { Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)) }
+
+  /// Sets the nice value, of this thread and those that it starts, and of programs (setpriority(2)).
+  package static func setNice(_ value: Int) throws(SystemError) {
+    if setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Int32(clamping: value)) != 0 { throw SystemError("setpriority", "") }
+  }
+
   /// Goes on as another program, with the same descriptors and environment (execve(2)).
   ///
   /// - Parameter arguments: without the program's name

@@ -6,7 +6,7 @@ package enum Machine {
   /// How many CPUs: as many as its affinity mask names (sched_getaffinity(2)), less where a cgroup's quota allows less
   /// (cpu.max of version 2, cpu.cfs_quota_us of version 1). At least 1.
   package static var usableCPUs: Int {
-    var count = max(1, Int(linux_affinity_count()))
+    var count = max(1, cpuNumbers.count)
     for directory in cgroups("cpu") {
       if let text = Files.text(directory + "/cpu.max") {
         let words = text.split(separator: " ")
@@ -19,6 +19,16 @@ package enum Machine {
       }
     }
     return count
+  }
+
+  /// Room for more CPUs than the kernel can be built for.
+  static let affinityWords = 128
+
+  /// The numbers of the CPUs that this process may run on, in order (sched_getaffinity(2)).
+  package static var cpuNumbers: [Int] {
+    var words = [UInt64](repeating: 0, count: affinityWords)
+    if linux_affinity(&words, Int32(clamping: words.count)) != 0 { return [0] }
+    return words.indices.flatMap { i in (0..<64).compactMap { words[i] >> UInt64($0) & 1 == 1 ? i * 64 + $0 : nil } }
   }
 
   /// Bytes of memory that can still be taken: what the kernel calls available (proc(5), MemAvailable), less where a

@@ -1,7 +1,8 @@
 package import Platform
 
 /// The cells of one stage: two pages for each of its processes, in memory that the stage's workers and the runner share. A
-/// cell outlives its worker, so what was committed and counted goes on in the next one.
+/// cell outlives its worker, so what was committed and counted goes on in the next one. The memory behind them is the stage's as a
+/// whole: its first word is that of the `RateGate`.
 package final class CellBlock: Sendable {
   /// Bytes of a cell.
   package static let stride = 8192
@@ -16,7 +17,7 @@ package final class CellBlock: Sendable {
   }
 
   /// How much memory so many cells take.
-  package static func bytes(cells: Int) -> Int { max(1, cells) * stride }
+  package static func bytes(cells: Int) -> Int { (max(1, cells) + 1) * stride }
 
   /// Makes cells in memory that is all zeros and has the size for them. The memory belongs to the block from now on.
   ///
@@ -50,7 +51,7 @@ package final class CellBlock: Sendable {
 
   package convenience init(attaching descriptor: Int32) throws {
     let memory = try SharedMemory.attach(descriptor)
-    guard memory.count % Self.stride == 0 else {
+    guard memory.count % Self.stride == 0, memory.count >= 2 * Self.stride else {
       memory.unmap()
       throw RingCorruption("a block of cells has \(memory.count) bytes")
     }
@@ -59,7 +60,7 @@ package final class CellBlock: Sendable {
 
   private init(_ memory: SharedMemory) {
     self.memory = memory
-    count = memory.count / Self.stride
+    count = memory.count / Self.stride - 1
   }
 
   /// - Throws: `RingCorruption` for a cell that does not exist
@@ -67,6 +68,9 @@ package final class CellBlock: Sendable {
     guard 0..<count ~= index else { throw RingCorruption("there is no cell \(index) in a block of \(count)") }
     return CommitCell(base: memory.base + index * Self.stride)
   }
+
+  /// The word of the stage's `RateGate`.
+  var due: SharedWord { SharedWord(memory.base + count * Self.stride) }
 
   package func unmap() { memory.unmap() }
 }

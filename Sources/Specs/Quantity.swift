@@ -62,6 +62,16 @@ package enum Quantity {
     return ns == 0 ? "0s" : "\(ns)ns"
   }
 
+  /// `100/s`, `30/m`: the first unit in which it is a whole number.
+  package static func describe(rate: Double) -> String {
+    for (unit, factor) in [("s", 1.0), ("m", 60), ("h", 3600)] {
+      let value = rate * factor
+      let whole = value.rounded()
+      if whole >= 1, abs(value - whole) < 1e-9 * whole { return fixed(whole, 0) + "/" + unit }
+    }
+    return rate < 1 ? fixed(rate * 3600, 3) + "/h" : fixed(rate, 3) + "/s"
+  }
+
   /// A number with so many digits after the point, rounded half away from zero.
   package static func fixed(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }

@@ -10,6 +10,7 @@ enum DeliveryLoop {
     var sink = try S(worker.given, worker.context)
     let bell = try InputBell(handoff)
     guard let never = EventDescriptor() else { throw SystemError("eventfd", "") }
+    let timer = try worker.pacer.map { _ in try TimerDescriptor() }
     worker.ready()
     var underWay = UnderWay(most: max(1, sink.concurrency))
 
@@ -28,12 +29,19 @@ enum DeliveryLoop {
         }
         continue
       }
-      // With room for more, a message is news too; a full house only waits for answers.
-      let listens = underWay.wantsMore && !handoff.isInputClosed
-      if listens { bell.arm(handoff) }
+      var wake: Int32?
+      if underWay.wantsMore, let timer, let wait = worker.pacer?.wait, wait > 0 {
+        // A message is no news before it may begin.
+        timer.set(to: Clock.now + wait)
+        wake = timer.descriptor
+      } else if underWay.wantsMore, !handoff.isInputClosed {
+        // With room for more, a message is news too; a full house only waits for answers.
+        bell.arm(handoff)
+        wake = bell.descriptor
+      }
       // A sink that has as many under way as it may is what the others wait for.
       let outcomes =
-        listens ? try handoff.waitingForInput { try sink.advance(wake: bell.descriptor) } : try sink.advance(wake: never.descriptor)
+        if let wake { try handoff.waitingForInput { try sink.advance(wake: wake) } } else { try sink.advance(wake: never.descriptor) }
       bell.clear()
       for outcome in outcomes { try settle(outcome, &underWay, &sink, worker) }
       if handoff.pendingCalls > 0 { try handoff.commit() }
@@ -51,7 +59,7 @@ enum DeliveryLoop {
         underWay.next = nil
         lease = waiting
       } else {
-        guard !underWay.isExclusive, let claimed = try worker.handoff.claim() else { return }
+        guard !underWay.isExclusive, underWay.isEmpty || !worker.mustWait, let claimed = try worker.claim() else { return }
         lease = claimed
       }
       if worker.policy.isPoison(lease.deaths) {

@@ -16,7 +16,7 @@ enum SettlingLoop {
     var leases: [Lease] = []
     while true {
       let most = max(1, min(plugin.batch, worker.mostClaimed))
-      if try handoff.claim(atMost: most, into: &leases) == 0 {
+      if try worker.claim(atMost: most, into: &leases) == 0 {
         if try handoff.waitForInput() == .closed { break }
         continue
       }

@@ -22,7 +22,7 @@ enum SinkLoop {
     try handoff.commit(committedLength: try sink.flush())
 
     while true {
-      guard let lease = try handoff.claim() else {
+      guard let lease = try worker.claim() else {
         if handoff.pendingCalls > 0 {
           try handOver(isFull: false)
         } else if try handoff.waitForInput() == .closed {

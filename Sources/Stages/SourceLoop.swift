@@ -35,6 +35,15 @@ enum SourceLoop {
         try source.stop()
         break
       }
+      if let pacer = worker.pacer, pacer.wait > 0 {
+        if handoff.pendingCalls > 0 {
+          try handOver(isFull: false)
+        } else {
+          pacer.sleep(orUntilReadable: worker.control.descriptor)
+          worker.control.look()
+        }
+        continue
+      }
       handoff.begin()
       let step: SourceStep
       do {
@@ -51,6 +60,7 @@ enum SourceLoop {
       }
       switch step {
       case .emitted(let next), .moved(let next):
+        if case .emitted = step { worker.pacer?.begun() }
         handoff.end(.source(position: next.words))
         position = next
         if pace.callEnded() || handoff.isHeavy { try handOver(isFull: true) }

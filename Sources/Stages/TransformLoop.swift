@@ -13,7 +13,7 @@ enum TransformLoop {
     var pace = BatchPace(most: min(256, worker.mostClaimed))
 
     while true {
-      guard let lease = try handoff.claim() else {
+      guard let lease = try worker.claim() else {
         if handoff.pendingCalls > 0 {
           try handoff.commit()
           pace.handedOver(isFull: false)

@@ -36,6 +36,7 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
     guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
+    try order.confine()
     let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: spec, control: control)
@@ -141,6 +142,8 @@ struct Worker {
   /// How many messages may be claimed and not yet handed over: half a fair share, so that a line of leases never
   /// fills the queue.
   let mostClaimed: Int
+  /// Keeps the stage to its `rate`; nil without one.
+  let pacer: Pacer?
 
   init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
     given = try order.given(spec)
@@ -157,6 +160,7 @@ struct Worker {
       handoff = Handoff(
         worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
         ports: order.outputs.map { output in output.ports.reduce(PortSet()) { $0.union(PortSet(port: $1)) } }, stageHash: MessageID.hash(order.stage))
+      pacer = if let rate = order.rate { Pacer(RateGate(cells, rate: rate), handoff) } else { nil }
       mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
     } catch let error as SystemError {
       throw WorkerFailure(.system, "\(error)")

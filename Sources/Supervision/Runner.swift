@@ -62,6 +62,7 @@ private final class Runner {
 
   private enum Timer {
     case supervisor(Supervisor.Event)
+    case startup(worker: Int, start: Int, limit: Duration)
     case tick
     case stall(stage: Int)
   }
@@ -154,14 +155,21 @@ private final class Runner {
     let now = ContinuousClock.now
     let due = timers.filter { $0.at <= now }
     timers.removeAll { $0.at <= now }
-    for timer in due { fire(timer.event, now) }
+    for timer in due { fire(timer.event, now, late: now - timer.at) }
   }
 
   private var second: Int64 { (ContinuousClock.now - began).components.seconds }
 
-  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant) {
+  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
+    case .startup(let worker, let start, let limit):
+      // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
+      if late > .seconds(1) {
+        timers.append((now + limit, timer))
+      } else {
+        pending.append(.startupOver(worker: worker, start: start))
+      }
     case .tick:
       observer.progressed(report())
       if let tick = options.tick { timers.append((now + tick, .tick)) }
@@ -225,21 +233,18 @@ private final class Runner {
 
   private func reap(_ worker: Int) {
     guard var process = workers[worker] else { return }
-    let end: ChildProcess.End
+    let end: Supervisor.WorkerEnd
     do throws(SystemError) {
       guard let reaped = try process.child.reap() else { return }
-      end = reaped.end
+      process.end = reaped.end
+      end = Supervisor.WorkerEnd(reaped.end, cpuMicroseconds: reaped.cpuMicroseconds, limits: plan.stages[supervisor.stage(of: worker)].limits)
     } catch {
       pending.append(.broken(code: .system, text: "\(error)"))
       return
     }
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
-    process.end = end
     workers[worker] = process
-    switch end {
-    case .exited(let status): pending.append(.reaped(worker: worker, end: .exited(status)))
-    case .signalled: pending.append(.reaped(worker: worker, end: .killed(end.description)))
-    }
+    pending.append(.reaped(worker: worker, end: end))
   }
 
   private func recover(_ worker: Int) {
@@ -310,6 +315,10 @@ private final class Runner {
     order.ports = stage.ports
     order.file = plan.absoluteFile
     order.lock = lock
+    order.rate = stage.rate
+    order.limits = stage.limits
+    order.nice = stage.nice
+    order.affinity = stage.affinity
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
@@ -348,6 +357,8 @@ private final class Runner {
         workers[worker]?.tell(message)
       case .closeInput(let stage): memory.parts[stage].ring?.close()
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
+      case .limitStartup(let worker, let start, let limit):
+        timers.append((.now + limit, .startup(worker: worker, start: start, limit: limit)))
       case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
       case .note(let stage, let text):
         observer.heard(RunLine(origin: .runner, stage: stage.map { plan.stages[$0].name }, process: nil, text: text))

@@ -19,6 +19,8 @@ struct Supervisor {
     /// A message was given up and `then: stop` decided.
     case messageFailed(worker: Int, text: String)
     case backoffOver(worker: Int)
+    /// The time for a start is over.
+    case startupOver(worker: Int, start: Int)
     /// A process could not be started, or the driver met something that no run survives.
     case broken(code: ExitCode, text: String)
     case signal
@@ -57,6 +59,8 @@ struct Supervisor {
     case tell(worker: Int, RunnerMessage)
     case closeInput(stage: Int)
     case startBackoff(worker: Int, Duration)
+    /// Asks for `startupOver` after the time; `start` tells one start of a worker from the others.
+    case limitStartup(worker: Int, start: Int, Duration)
     case startDrain(Duration)
     case note(stage: Int?, String)
     case finish
@@ -70,6 +74,8 @@ struct Supervisor {
     let stage: Int
     var state = WorkerState.starting
     var restarts = 0
+    /// Why it is being killed, when it is for a fault of its own.
+    var fault: String?
   }
 
   private struct StageState {
@@ -112,7 +118,12 @@ struct Supervisor {
   mutating func start() -> [Action] {
     var actions: [Action] = []
     for stage in stages.indices where stages[stage].workers.allSatisfy({ workers[$0].state == .gone }) { actions += endIfDone(stage, 0) }
-    return workers.indices.filter { workers[$0].state == .starting }.map { .spawn(worker: $0) } + actions
+    return workers.indices.filter { workers[$0].state == .starting }.flatMap(spawn) + actions
+  }
+
+  private func spawn(_ worker: Int) -> [Action] {
+    guard let limit = plan.stages[workers[worker].stage].startupTimeout else { return [.spawn(worker: worker)] }
+    return [.spawn(worker: worker), .limitStartup(worker: worker, start: workers[worker].restarts, limit)]
   }
 
   var outcome: Outcome {
@@ -139,7 +150,9 @@ struct Supervisor {
     if isFinished { return [] }
     switch event {
     case .ready(let worker): return ready(worker)
-    case .reaped(let worker, let end):
+    case .reaped(let worker, var end):
+      if let fault = workers[worker].fault, case .killed = end { end = .killed(fault) }
+      workers[worker].fault = nil
       workers[worker].state = .dead(end)
       return [.recover(worker: worker)]
     case .recovered(let worker, let facts): return recovered(worker, facts, now)
@@ -149,6 +162,7 @@ struct Supervisor {
     case .backoffOver(let worker):
       guard workers[worker].state == .backingOff, !isStopping else { return [] }
       return spawnAgain(worker)
+    case .startupOver(let worker, let start): return startupOver(worker, start)
     case .broken(let code, let text): return stop(code, text)
     case .signal: return signal()
     case .drainOver:
@@ -164,6 +178,14 @@ struct Supervisor {
     guard workers.allSatisfy({ $0.state != .starting && $0.state != .backingOff }) else { return [] }
     haveSourcesStarted = true
     return sourceWorkers.filter { workers[$0].state == .ready }.map { .tell(worker: $0, isDraining ? .stop : .go) }
+  }
+
+  private mutating func startupOver(_ worker: Int, _ start: Int) -> [Action] {
+    let stage = workers[worker].stage
+    guard workers[worker].state == .starting, workers[worker].restarts == start, let limit = plan.stages[stage].startupTimeout else { return [] }
+    let text = "was not ready within the startup_timeout of \(Quantity.describe(limit))"
+    workers[worker].fault = "it " + text
+    return [.note(stage: stage, "\(name(worker)) \(text): the worker is killed"), .kill(worker: worker)]
   }
 
   private var sourceWorkers: [Int] { workers.indices.filter { plan.stages[workers[$0].stage].kind == .source } }
@@ -235,7 +257,7 @@ struct Supervisor {
   private mutating func spawnAgain(_ worker: Int) -> [Action] {
     workers[worker].state = .starting
     workers[worker].restarts += 1
-    return [.spawn(worker: worker)]
+    return spawn(worker)
   }
 
   // MARK: The end

@@ -130,7 +130,11 @@ static void processes(void) {
   EXPECT(linux_parent_death_signal(0) == 0);
   EXPECT(linux_child_subreaper(1) == 0);
   EXPECT(linux_child_subreaper(0) == 0);
-  EXPECT(linux_affinity_count() >= 1);
+  uint64_t cpus[128] = { 0 }, none[128] = { 0 };
+  EXPECT(linux_affinity(cpus, 128) == 0 && memcmp(cpus, none, sizeof cpus) != 0);
+  EXPECT(linux_set_affinity(cpus, 128) == 0 && FAILS(linux_set_affinity(none, 128), EINVAL));
+  EXPECT(FAILS(linux_affinity(cpus, 0), EINVAL) && FAILS(linux_set_affinity(cpus, 0), EINVAL));
+  for (int i = -2; i < 0; i++) EXPECT(FAILS(linux_affinity(cpus, i), EINVAL) && FAILS(linux_set_affinity(cpus, i), EINVAL));
 
   posix_spawn_file_actions_t actions;
   EXPECT(posix_spawn_file_actions_init(&actions) == 0);
@@ -163,6 +167,14 @@ static void descriptors(void) {
   EXPECT(linux_fcntl(fd, F_DUPFD_CLOEXEC, LONG_MAX) == -1);
   EXPECT(linux_fcntl(fd, F_DUPFD_CLOEXEC, -1) == -1);
   EXPECT(linux_window_columns(fd) == 0);
+
+  fd = linux_timer();
+  EXPECT(fd >= 0 && linux_fcntl(fd, F_GETFD, 0) == FD_CLOEXEC);
+  EXPECT(FAILS(read(fd, &value, sizeof value), EAGAIN));
+  EXPECT(linux_timer_set(fd, INT64_MAX) == 0 && FAILS(read(fd, &value, sizeof value), EAGAIN));
+  for (int64_t at = -1; at <= 1; at++) EXPECT(linux_timer_set(fd, at) == 0 && read(fd, &value, sizeof value) == sizeof value);
+  EXPECT(linux_timer_set(fd, INT64_MIN) == 0 && read(fd, &value, sizeof value) == sizeof value);
+  EACH(i) EXPECT(linux_timer_set(wild[i], 1) == -1);
   EACH(i) {
     EXPECT(FAILS(linux_fcntl(fd, wild[i], 0), EINVAL));
     EXPECT(FAILS(linux_fcntl(wild[i], F_GETFD, 0), EBADF));

@@ -226,6 +226,35 @@ import Testing
     #expect(result.errors.contains("stage \"work\" died more than 3 times within 10s without making progress; the last time: signal 9"))
   }
 
+  /// A pipe without a reader is never opened.
+  @Test func aStageThatIsNotReadyInTimeSpendsItsRestarts() throws {
+    let folder = try TemporaryFolder()
+    #expect(mkfifo(folder.path("out"), 0o600) == 0)
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate}
+        out: {plugin: file.write, inputs: [numbers], startup_timeout: 50ms, restart: {max: 2, backoff: 1ms, within: 1h}, with: {path: out}}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 100, "\(result.errors)")
+    #expect(result.errors.components(separatedBy: "out was not ready within the startup_timeout of 50ms: the worker is killed").count == 4, "\(result.errors)")
+    #expect(result.errors.contains("died more than 2 times within 1h without making progress; the last time: it was not ready within the startup_timeout of 50ms"))
+  }
+
+  /// What takes long to open is waited for as long as it may take.
+  @Test func aStageThatIsReadyInTimeIsLeftAlone() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, startup_timeout: 1h, with: {count: 10}}
+        out: {plugin: file.write, inputs: [numbers], startup_timeout: 1h, with: {path: out}}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off"])
+    #expect(result.status == 0 && folder.lines("out").count == 10, "\(result.errors)")
+  }
+
   /// Not even the first one: nobody is there then whose end could be waited for.
   @Test(arguments: [1, 3]) func aRunWithoutProcessesToBeHadEndsWith71(limit: Int) throws {
     guard getuid() == 0 else { return print("skipped: only root can become somebody without other processes") }

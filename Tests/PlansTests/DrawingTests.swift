@@ -49,6 +49,22 @@ struct DrawingTests {
         """)
   }
 
+  @Test func whatHoldsAStageDownIsShown() throws {
+    let checked = try Checked(
+      """
+      ringway: 1
+      stages:
+        a: {plugin: numbers, rate: 30/m, limits: {memory: 2GiB, files: 1024, cpu: 1h}, nice: -5, affinity: [3, 0-1]}
+        b: {plugin: drop, inputs: [a]}
+      """)
+    let plan = try #require(checked.plan, "\(checked.lines)")
+    #expect(plan.drawn(as: .tree).contains("limits: memory 2 GiB, files 1024, cpu 1h; nice -5; CPUs 0-1, 3; at most 30/m\n"))
+    #expect(plan.drawn(as: .dot).contains(#"label="a\nnumbers\nlimits: memory 2 GiB, files 1024, cpu 1h\nnice -5\nCPUs 0-1, 3\nat most 30/m""#))
+    #expect(plan.drawn(as: .mermaid).contains("\"a<br>numbers<br>limits: memory 2 GiB, files 1024, cpu 1h<br>nice -5<br>CPUs 0-1, 3<br>at most 30/m\""))
+    #expect(plan.drawn(as: .json).contains("\"rate_per_second\": 0.5"))
+    #expect(plan.drawn(as: .json).contains("\"cpu_seconds\": 3600"))
+  }
+
   @Test func dotIsForGraphviz() throws {
     #expect(
       try plan().drawn(as: .dot) == #"""

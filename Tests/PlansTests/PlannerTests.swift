@@ -61,6 +61,32 @@ struct PlannerTests {
       "3:3 no-inputs: \"a\" is a transform (add) and needs inputs; add `inputs: [NAME]` with the stage that it reads",
       "4:3 no-inputs: \"b\" is a sink (drop) and needs inputs; add `inputs: [NAME]` with the stage that it reads"),
     Broken(
+      "limits that leave nothing to work with",
+      """
+        a: {plugin: numbers, limits: {memory: 1MiB}}
+        b: {plugin: drop, inputs: [a], limits: {cpu: 999ms}}
+      """,
+      "3:41 wrong-value: expected a size of at least 16 MiB with its unit, such as 64KiB or 1MB, found the string \"1MiB\"",
+      "4:48 wrong-value: expected a duration from 1s to 365d with its unit, such as 250ms or 5s, found the string \"999ms\""),
+    Broken(
+      "fewer descriptors than a worker has itself",
+      """
+        a: {plugin: numbers, limits: {files: 25}}
+        b: {plugin: drop, inputs: [a], limits: {files: 23}}
+        c: {plugin: drop, inputs: [a], limits: {files: 24}}
+      """,
+      "3:40 limit-files: a worker of \"a\" needs 26 file descriptors, but `limits` allows only 25; allow at least 26, and as many more as the plugin opens",
+      "4:50 limit-files: a worker of \"b\" needs 24 file descriptors, but `limits` allows only 23; allow at least 24, and as many more as the plugin opens"),
+    Broken(
+      "CPUs that are not there",
+      """
+        a: {plugin: numbers, affinity: [0, 1-3, 9]}
+        b: {plugin: drop, inputs: [a], affinity: [7]}
+      """,
+      "3:38 unusable-cpu: there is no CPU 2 that this program may use; name some of 0-1, 3, 7",
+      "3:43 unusable-cpu: there is no CPU 9 that this program may use; name some of 0-1, 3, 7",
+      world: World(cpuNumbers: [0, 1, 3, 7])),
+    Broken(
       "an input twice",
       """
         a: {plugin: numbers}
@@ -365,5 +391,21 @@ struct PlannerTests {
       expanded.node, file: "x", directory: "/", catalog: Declared.plugins, surroundings: World().surroundings)
     #expect(plan == nil)
     #expect(!diagnostics.isEmpty)
+  }
+
+  @Test(arguments: [("[0, 2-3]", 3), ("[1, 1, 1-1]", 1), ("[0-3]", 4)]) func autoCountsOnlyTheCPUsOfTheAffinity(_ affinity: String, _ count: Int) throws {
+    let checked = try Checked("ringway: 1\nstages:\n  a: {plugin: numbers}\n  b: {plugin: drop, inputs: [a], processes: auto, affinity: \(affinity)}\n")
+    #expect(try #require(checked.plan, "\(checked.lines)").stages[1].processes == count)
+  }
+
+  @Test func aQuotaCountsBesideTheAffinity() throws {
+    let checked = try Checked(
+      "ringway: 1\nstages:\n  a: {plugin: numbers}\n  b: {plugin: drop, inputs: [a], processes: auto, affinity: [0-3]}\n", World(cpus: 2, cpuNumbers: [0, 1, 2, 3]))
+    #expect(try #require(checked.plan, "\(checked.lines)").stages[1].processes == 2)
+  }
+
+  @Test(arguments: ["3-1", "0-9999", "1-", "a"]) func aRangeOfCPUsThatIsNoneIsRefused(_ range: String) throws {
+    let checked = try Checked("ringway: 1\nstages:\n  a: {plugin: numbers}\n  b: {plugin: drop, inputs: [a], affinity: [\(range)]}\n")
+    #expect(checked.plan == nil && checked.diagnostics.count == 1 && checked.lines[0].contains("expected"), "\(checked.lines)")
   }
 }

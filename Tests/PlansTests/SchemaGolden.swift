@@ -186,7 +186,7 @@ enum SchemaGolden {
               ]
             },
             "processes": {
-              "description": "How many processes run the plugin; `auto` is one for each CPU that this program may use, never more than the queue's capacity.",
+              "description": "How many processes run the plugin; `auto` is one for each CPU that this program may use, of those in `affinity` if it is given, never more than the queue's capacity.",
               "if": {
                 "$ref": "#/$defs/expansion"
               },
@@ -395,6 +395,113 @@ enum SchemaGolden {
               "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
               "examples": [
                 "5s"
+              ]
+            },
+            "startup_timeout": {
+              "description": "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+              "type": "string",
+              "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
+              "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
+              "examples": [
+                "30s"
+              ]
+            },
+            "rate": {
+              "description": "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.",
+              "type": "string",
+              "pattern": "^[0-9]+(\\.[0-9]+)?/(s|m|h)$|\\$\\{",
+              "x-expected": "a rate with its unit, such as 100/s",
+              "examples": [
+                "100/s"
+              ]
+            },
+            "limits": {
+              "description": "What each of the stage's processes may use, and every program that it starts.",
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "memory": {
+                  "description": "Private memory: heap, stacks and data. The queues, which all share, do not count.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$|\\$\\{",
+                  "x-expected": "a size of at least 16 MiB with its unit, such as 64KiB or 1MB",
+                  "examples": [
+                    "2GiB"
+                  ]
+                },
+                "files": {
+                  "description": "Open file descriptors; those of its queues count.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 1073741816,
+                    "x-expected": "an integer from 1 to 1073741816"
+                  },
+                  "examples": [
+                    1024
+                  ]
+                },
+                "cpu": {
+                  "description": "Processor time, in whole seconds; a process that has used it is killed.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
+                  "x-expected": "a duration from 1s to 365d with its unit, such as 250ms or 5s",
+                  "examples": [
+                    "1h"
+                  ]
+                }
+              },
+              "x-expected": "a mapping",
+              "examples": [
+                {
+                  "memory": "2GiB",
+                  "files": 1024,
+                  "cpu": "1h"
+                }
+              ]
+            },
+            "nice": {
+              "description": "How much the stage's processes let others go first (nice(1)); below what the runner has it takes a privilege.",
+              "if": {
+                "$ref": "#/$defs/expansion"
+              },
+              "else": {
+                "type": "integer",
+                "minimum": -20,
+                "maximum": 19,
+                "x-expected": "an integer from -20 to 19"
+              },
+              "examples": [
+                10
+              ]
+            },
+            "affinity": {
+              "description": "The CPUs that the stage's processes may use, by number; all that this program may use unless given.",
+              "type": "array",
+              "minItems": 1,
+              "items": {
+                "anyOf": [
+                  {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 8191
+                  },
+                  {
+                    "type": "string",
+                    "pattern": "^[0-9]{1,4}-[0-9]{1,4}$"
+                  }
+                ],
+                "x-expected": "a number of a CPU, or a range such as 2-3"
+              },
+              "x-expected": "a list of CPUs, such as [0, 2-3]",
+              "examples": [
+                [
+                  0,
+                  "2-3"
+                ]
               ]
             },
             "environment": {

@@ -83,7 +83,7 @@ struct SchemaTests {
 
   // MARK: What it says
 
-  @Test(arguments: ["order: input", "partition: {key: a}", "batch: {count: 1}", "startup_timeout: 1s", "dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
+  @Test(arguments: ["order: input", "partition: {key: a}", "batch: {count: 1}", "dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
   func aKeyOfAStageThatIsNotBuiltIsRefused(_ key: String) throws {
     let found = try problems("ringway: 1\nstages:\n  a:\n    plugin: numbers\n    \(key)\n")
     #expect(found.count == 1)
@@ -106,6 +106,10 @@ struct SchemaTests {
     ("ringway: 1\nstages: {a.b: {plugin: numbers}}", "2:10", "expected a name of at most 63 letters, digits, _ and - that begins with a letter"),
     ("ringway: 1\nstages: {a: {plugin: numbrs}}", "2:22", "did you mean \"numbers\"?"),
     ("ringway: 1\nstages: {a: {plugin: numbers, processes: 0}}", "2:42", "expected an integer from 1 to 4095, or auto"),
+    ("ringway: 1\nstages: {a: {plugin: numbers, limits: {memry: 1GiB}}}", "2:40", "did you mean \"memory\"?"),
+    ("ringway: 1\nstages: {a: {plugin: numbers, nice: 20}}", "2:37", "expected an integer from -20 to 19"),
+    ("ringway: 1\nstages: {a: {plugin: numbers, affinity: 0-1}}", "2:41", "expected a list of CPUs, such as [0, 2-3]"),
+    ("ringway: 1\nstages: {a: {plugin: numbers, affinity: [-1]}}", "2:42", "expected a number of a CPU, or a range such as 2-3"),
     ("ringway: 1\nstages: {a: {plugin: add, with: {fast: yes}}}", "2:40", "expected true or false"),
     ("ringway: 1\nstages: {a: {plugin: numbers, with: {count: \"8\"}}}", "2:45", "expected an integer from 0 to 1000000"),
     ("ringway: 1\nstages: {a: {plugin: numbers, with: {size: 8}}}", "2:44", "expected a size from 1 B to 1 MiB with its unit, such as 64KiB or 1MB"),

@@ -4,10 +4,14 @@ import Testing
 
 struct WorkOrderTests {
   @Test func anOrderIsReadAsItWasWritten() throws {
-    let order = WorkOrder(
+    var order = WorkOrder(
       stage: "detect", plugin: "jq", kind: .transform, worker: 7, process: 3, directory: "/with \"quotes\"\n", settings: try yaml("{filter: \". | \\\"ü\\\\n\\\"\", raw: true, n: [1, 2.5, null]}"),
       retries: 2, deaths: 3, then: .drop, cells: 5, input: WorkOrder.Attachment(descriptor: 6, lane: 3),
       outputs: [WorkOrder.Attachment(descriptor: 7, lane: 0), WorkOrder.Attachment(descriptor: 8, lane: 12)], sockets: [9, 10], standardOutput: 11)
+    order.rate = 0.1
+    order.nice = -3
+    order.affinity = [0, 130]
+    order.limits = ProcessLimits(memoryBytes: 1 << 40, files: 64)
     let read = try #require(WorkOrder(decoding: order.encoded()))
     #expect(read.stage == order.stage)
     #expect(read.plugin == order.plugin)
@@ -23,6 +27,10 @@ struct WorkOrderTests {
     #expect(read.outputs == order.outputs)
     #expect(read.sockets == [9, 10])
     #expect(read.standardOutput == 11)
+    #expect(read.rate == 0.1)
+    #expect(read.nice == -3)
+    #expect(read.affinity == [0, 130])
+    #expect(read.limits == order.limits)
     var source = order
     source.input = nil
     source.standardOutput = nil

@@ -14,6 +14,8 @@ struct World {
   /// Names of one file.
   var hardLinks: [Set<String>] = []
   var cpus = 4
+  /// As many as `cpus` from 0 on, unless given.
+  var cpuNumbers: [Int]?
   var memory = 64 << 30
   var descriptors = 1024
 
@@ -21,6 +23,7 @@ struct World {
     var all = Surroundings()
     let world = self
     all.usableCPUs = cpus
+    all.cpuNumbers = cpuNumbers ?? Array(0..<cpus)
     all.availableMemory = memory
     all.descriptorLimit = descriptors
     all.kind = { world.kind($0) }

@@ -26,6 +26,9 @@ struct QuantityTests {
   @Test(arguments: [("100/s", 100.0), ("30/m", 0.5), ("7200/h", 2.0), ("0.5/s", 0.5)])
   func aRateIsRead(_ text: String, _ rate: Double) { #expect(Quantity.rate(text) == rate) }
 
+  @Test(arguments: [(100.0, "100/s"), (0.5, "30/m"), (1 / 3600.0, "1/h"), (1 / 3.0, "20/m"), (2.5, "150/m"), (1.0001, "1.000/s"), (0.0001, "0.360/h")])
+  func aRateIsDescribedForPeople(_ rate: Double, _ text: String) { #expect(Quantity.describe(rate: rate) == text) }
+
   @Test(arguments: ["", "100", "/s", "0/s", "-1/s", "1/d", "1/s/s", "a/s", "1e400/s", "0.0/s", "1/ s"])
   func whatIsNoRateIsRefused(_ text: String) { #expect(Quantity.rate(text) == nil) }
 

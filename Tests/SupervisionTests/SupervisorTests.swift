@@ -1,4 +1,5 @@
 import Plans
+import Platform
 import Specs
 import Testing
 
@@ -55,6 +56,28 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(start(&supervisor) == (0..<4).map { .spawn(worker: $0) })
     for worker in [0, 1, 3] { #expect(handle(&supervisor, .ready(worker: worker), at: .now) == []) }
     #expect(handle(&supervisor, .ready(worker: 2), at: .now) == [.tell(worker: 0, .go)])
+  }
+
+  @Test func aWorkerThatIsNotReadyInTimeIsKilledAndSpendsARestart() {
+    var plan = Self.plan(restart: RestartLimits(max: 1, within: .seconds(10), backoff: .milliseconds(1)))
+    plan.stages[1].startupTimeout = .seconds(30)
+    var supervisor = Supervisor(plan)
+    let limits = [1, 2].map { Action.limitStartup(worker: $0, start: 0, .seconds(30)) }
+    let first = start(&supervisor)
+    #expect(first.filter(limits.contains) == limits && first.count == 6)
+    _ = supervisor.handle(.ready(worker: 1), at: .now)
+    #expect(handle(&supervisor, .startupOver(worker: 1, start: 0), at: .now) == [], "it was ready in time")
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [
+      .note(stage: 1, "work[1] was not ready within the startup_timeout of 30s: the worker is killed"), .kill(worker: 2),
+    ])
+    #expect(die(2, &supervisor, .killed("signal 9"), Self.facts(progressed: false)).contains(.startBackoff(worker: 2, .milliseconds(1))))
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [], "it is not there")
+    #expect(handle(&supervisor, .backoffOver(worker: 2), at: .now) == [.spawn(worker: 2), .limitStartup(worker: 2, start: 1, .seconds(30))])
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 0), at: .now) == [], "the time was that of another start")
+    #expect(handle(&supervisor, .startupOver(worker: 2, start: 1), at: .now).last == .kill(worker: 2))
+    _ = die(2, &supervisor, .killed("signal 9"), Self.facts(progressed: false))
+    #expect(supervisor.code == .restartsSpent)
+    #expect(supervisor.cause.hasSuffix("the last time: it was not ready within the startup_timeout of 30s"), "\(supervisor.cause)")
   }
 
   @Test func theEndTravelsDownTheGraph() {
@@ -202,13 +225,16 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       return Int(state >> 33) % n
     }
     for _ in 0..<2_000 {
-      var supervisor = Supervisor(Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1))))
+      var plan = Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1)))
+      if random(2) == 0 { for i in plan.stages.indices { plan.stages[i].startupTimeout = .seconds(1) } }
+      var supervisor = Supervisor(plan)
       var alive = Set<Int>()
       var reaped = Set<Int>()
       var backing = Set<Int>()
       var closed = Set<Int>()
       var isFinished = false
       var neverStarted = Set<Int>()
+      var startups: [(worker: Int, start: Int)] = []
       func perform(_ first: [Supervisor.Action]) {
         var actions = first
         while !actions.isEmpty {
@@ -232,6 +258,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           case .finish:
             #expect(alive.isEmpty && reaped.isEmpty && !isFinished)
             isFinished = true
+          case .limitStartup(let worker, let start, _): startups.append((worker, start))
           case .startDrain, .note: break
           }
         }
@@ -245,6 +272,10 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           perform(supervisor.handle(.signal, at: .now))
         } else if choice == 1, let worker = alive.randomElement() {
           perform(supervisor.handle(.failed(worker: worker, code: .io, text: "x"), at: .now))
+        } else if choice < 6, !startups.isEmpty {
+          // Also long after the start that it was for.
+          let (worker, start) = startups.remove(at: random(startups.count))
+          perform(supervisor.handle(.startupOver(worker: worker, start: start), at: .now))
         } else if choice < 12, let worker = alive.sorted().dropFirst(random(4)).first {
           perform(supervisor.handle(.ready(worker: worker), at: .now))
         } else if choice < 26, let worker = alive.sorted().dropFirst(random(4)).first {
@@ -260,6 +291,26 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       }
       #expect(isFinished, "seed \(seed): it does not end")
       if !isFinished { return }
+    }
+  }
+}
+
+@Suite struct WorkerEndTests {
+  private static let limits = ProcessLimits(memoryBytes: 64 << 20, cpuSeconds: 3600)
+
+  @Test(arguments: [
+    (ChildProcess.End.signalled(24), 3_600_000_000, "it used its limits.cpu of 1h"), (.signalled(9), 3_605_000_000, "it used its limits.cpu of 1h"),
+    (.signalled(9), 3_599_999_999, "signal 9 (Killed)"), (.signalled(6), 0, "signal 6 (Aborted), with a limits.memory of 64 MiB"),
+    (.signalled(15), 0, "signal 15 (Terminated)"), (.exited(1), 3_700_000_000, "exit status 1"),
+  ] as [(ChildProcess.End, Int64, String)])
+  func theLimitThatAWorkerRanIntoIsNamed(_ end: ChildProcess.End, _ cpu: Int64, _ text: String) {
+    #expect(Supervisor.WorkerEnd(end, cpuMicroseconds: cpu, limits: Self.limits).text == text)
+  }
+
+  @Test func withoutLimitsAnEndIsWhatItIs() {
+    for signal in [6, 9, 24] as [Int32] {
+      let end = ChildProcess.End.signalled(signal)
+      #expect(Supervisor.WorkerEnd(end, cpuMicroseconds: 1 << 50, limits: ProcessLimits()).text == end.description)
     }
   }
 }

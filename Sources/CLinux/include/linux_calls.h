@@ -26,7 +26,10 @@ int linux_close_from(void *file_actions, int first);  /* posix_spawn_file_action
 int linux_change_directory(void *file_actions, const char *path); /* posix_spawn_file_actions_addchdir_np(3) */
 int linux_signalfd(int fd, const void *set);          /* signalfd(2): close-on-exec, non-blocking */
 int linux_eventfd(void);                              /* eventfd(2): close-on-exec, non-blocking */
-int linux_affinity_count(void);                       /* sched_getaffinity(2): how many CPUs this process may use */
+int linux_timer(void);                                /* timerfd_create(2), CLOCK_MONOTONIC: close-on-exec, non-blocking */
+int linux_timer_set(int fd, int64_t deadline_ns);     /* timerfd_settime(2), absolute, once; a time that has passed is at once */
+int linux_affinity(uint64_t *words, int count);       /* sched_getaffinity(2): a bit for each CPU that this thread may use */
+int linux_set_affinity(const uint64_t *words, int count); /* sched_setaffinity(2) */
 int linux_populate(void *address, size_t length);     /* madvise(2) MADV_POPULATE_WRITE */
 int linux_dont_fork(void *address, size_t length);    /* madvise(2) MADV_DONTFORK */
 int linux_open(const char *path, int flags, unsigned mode);
