@@ -41,7 +41,7 @@ enum Table {
     let head = ["stage", "plugin", "processes", "in", "out", "dropped", "queue", "taken", "position"]
     let rows = report.stages.map { stage in
       let isSink = stage.kind == PluginSpec.Kind.sink.rawValue, isSource = stage.kind == PluginSpec.Kind.source.rawValue
-      let out = isSink ? stage.received &- min(stage.received, stage.dropped) : stage.emitted
+      let out = isSink ? stage.delivered : stage.emitted
       var position = stage.committedLength.map { "\($0) bytes" } ?? "-"
       // The words of a position are the plugin's own; the first ones say most.
       if isSource { position = stage.positions.map { $0.prefix(2).map(String.init).joined(separator: ":") }.joined(separator: " ") + (stage.ended == true ? " (end)" : "") }

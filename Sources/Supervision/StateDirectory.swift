@@ -177,7 +177,7 @@ final class StateDirectory {
         + "\(standing.openSlots.reduce(0, +)) messages wait in its queues")
     try writeSession()
     let now = StatePlan(plan, id: id)
-    // What may differ has its new value from here on; so does the order of the stages, which gives the workers their numbers.
+    // What may differ, the pipeline's name say, has its new value from here on.
     if now != stored { try folder.write(StateFolder.plan, now.text) }
     try openWorkerLocks()
     return standing

@@ -111,6 +111,9 @@ struct StatePlan: Equatable {
     }
     compare("the pipeline file's folder, where relative paths start,", .string(directory), .string(now.directory))
     for old in stages where !now.stages.contains(where: { $0.name == old.name }) { all.append("the stage \"\(old.name)\" is gone") }
+    // Workers, and what they have handed on through each output, are counted in this order.
+    let order = now.stages.map(\.name), before = stages.map(\.name)
+    if order != before, Set(order) == Set(before) { compare("the order of the stages", .array(before.map(JSON.string)), .array(order.map(JSON.string))) }
     for new in now.stages {
       guard let old = stages.first(where: { $0.name == new.name }) else {
         all.append("the stage \"\(new.name)\" is new")

@@ -28,6 +28,8 @@ package struct StateReport: Sendable {
     package var emitted: UInt64 = 0
     package var dropped: UInt64 = 0
     package var deadLettered: UInt64 = 0
+    /// Messages that a sink has taken.
+    package var delivered: UInt64 { received &- min(received, dropped &+ deadLettered) }
     /// Of a source, for each process: the four words of its position, and whether it has said its last word.
     package var positions: [[UInt64]] = []
     package var ended: Bool?
@@ -106,7 +108,9 @@ package struct StateReport: Sendable {
     do throws(StartFailure) { try readCells(&stage, plan, folder) } catch { faults.append(error.text) }
     if let capacity = entry.capacity, let messageBytes = entry.messageBytes {
       do throws(StartFailure) {
-        let producers = plan.stages.filter { entry.inputs.contains($0.name) }.reduce(0) { $0 + $1.processes }
+        // An input may name a port of its stage.
+        let writers = Set(entry.inputs.map { String($0.prefix { $0 != "." }) })
+        let producers = plan.stages.filter { writers.contains($0.name) }.reduce(0) { $0 + $1.processes }
         let shape = RingShape(capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: entry.processes)
         try readRing(&stage, shape, plan, folder)
       } catch {
@@ -195,7 +199,7 @@ extension StateReport {
             "plugin": .string(stage.plugin), "kind": .string(stage.kind), "processes": .integer(stage.processes),
             "queued": stage.queued.map(JSON.integer) ?? .null, "leased": stage.leased.map(JSON.integer) ?? .null,
             "capacity": stage.capacity.map(JSON.integer) ?? .null, "in": count(stage.received),
-            "out": stage.kind == PluginSpec.Kind.sink.rawValue ? count(stage.received &- min(stage.received, stage.dropped &+ stage.deadLettered)) : count(stage.emitted),
+            "out": stage.kind == PluginSpec.Kind.sink.rawValue ? count(stage.delivered) : count(stage.emitted),
             "dropped": count(stage.dropped), "dead_letters": count(stage.deadLettered), "ended": stage.ended.map(JSON.boolean) ?? .null,
             // As texts: a word may be larger than what a reader of JSON keeps.
             "positions": .array(stage.positions.map { .array($0.map { .string(String($0)) }) }),

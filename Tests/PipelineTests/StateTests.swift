@@ -96,6 +96,35 @@ import Testing
     #expect(folder.lines("first.txt").sorted() == expected.map { "=" + $0 }.sorted(), "seed \(seed), \(kills) kills")
   }
 
+  /// What goes through a port other than the main one is counted apart, and goes on to be.
+  @Test func afterKillsOfEverythingDeadLettersAreThere() throws {
+    let seed = testSeed()
+    var random = Seeded(seed)
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 3000, rate: 6000/s}}
+        tenths:
+          plugin: jq
+          inputs: [numbers]
+          processes: 2
+          queue: {capacity: 32, message: 4KiB}
+          on_error: {retries: 0, then: dead_letter}
+          with: {filter: 'if .n % 10 == 0 then error("tenth") else .n end'}
+        results: {plugin: file.write, inputs: [tenths], queue: {capacity: 32, message: 64KiB}, with: {path: out.txt}}
+        rejected: {plugin: file.write, inputs: [tenths.dead_letter], queue: {capacity: 32}, with: {path: rejected.txt}}
+      """)
+    let arguments = [file, "--state", folder.path("state"), "--report", folder.path("report.json")]
+    let (result, kills) = try runKilled(arguments, &random, kills: 10, longest: 400_000, note: "seed \(seed)")
+    #expect(result.status == 0, "seed \(seed): \(result.errors)")
+    #expect(folder.lines("out.txt").sorted() == (0..<3000).filter { $0 % 10 != 0 }.map(String.init).sorted(), "seed \(seed), \(kills) kills")
+    let rejected = folder.lines("rejected.txt")
+    #expect(rejected.count == 300 && Set(rejected).count == 300, "seed \(seed), \(kills) kills")
+    #expect(try Report(folder.path("report.json")).balances)
+    #expect(try Ringway.run(["state", folder.path("state")]).status == 0)
+  }
+
   /// Over HTTP a message may come twice, but under one key.
   @Test func afterKillsOfEverythingPostsKeepTheirKeys() throws {
     let seed = testSeed()

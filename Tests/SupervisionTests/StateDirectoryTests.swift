@@ -115,6 +115,7 @@ import Testing
       ("stages.sink.inputs was [\"work\"], now it is [\"source\"]", { $0[2].inputs = ["source"] }),
       ("stages.source.with.count was 1000, now it is 2000", { $0[0].lasting[0].value = 2000 }),
       ("the stage \"other\" is new", { $0.append(Stage(name: "other", plugin: "p", kind: .sink, inputs: ["work"], queue: Queue())) }),
+      ("the order of the stages was [\"source\",\"work\",\"sink\"], now it is [\"source\",\"sink\",\"work\"]", { $0.swapAt(1, 2) }),
       ("the stage \"sink\" is gone", { $0.removeLast() }),
     ]
     for (text, change) in changes {
@@ -128,24 +129,6 @@ import Testing
       stages[1].restart.max = 1
       stages[2].onError.then = .drop
     })
-  }
-
-  /// The order of the file gives the workers their numbers; what a worker held goes back under the number that it had.
-  @Test func stagesMayChangeTheirPlaces() throws {
-    let folder = try TemporaryFolder()
-    let path = folder.path("state")
-    func two(_ swapped: Bool) -> Plan {
-      Self.plan { stages in
-        stages[0].processes = 3
-        stages.append(Stage(name: "other", plugin: "p", kind: .source))
-        if swapped { stages.swapAt(0, 3) }
-        stages.sort { $0.inputs.count < $1.inputs.count }
-      }
-    }
-    try begin(path, two(false)) { _, memory in try Self.publish(3, memory, stage: 0, worker: 1) }
-    let standing = try begin(path, two(true))
-    #expect(standing?.openSlots.reduce(0, +) == 3)
-    #expect(try begin(path, two(true))?.openSlots.reduce(0, +) == 3)
   }
 
   private static func publish(_ count: Int, _ memory: StageMemory, stage: Int, worker: WorkerNumber) throws {
