@@ -10,6 +10,8 @@ package enum WorkerMessage: Sendable, Equatable {
   case messageDropped(id: String, error: String, errors: Int, deaths: Int)
   /// A message was given up and handed on as a dead letter; counted in the cell, told here for the log.
   case messageDeadLettered(id: String, error: String, errors: Int, deaths: Int)
+  /// Everything has been handed over, and the plugin is about to be closed.
+  case closing
   /// The plugin cannot go on; the worker exits with this code next.
   case failed(code: ExitCode, text: String)
 
@@ -18,6 +20,7 @@ package enum WorkerMessage: Sendable, Equatable {
     let json: JSON =
       switch self {
       case .ready: ["ready": true]
+      case .closing: ["closing": true]
       case .messageFailed(let id, let error, let errors, let deaths):
         ["message_failed": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
       case .messageDropped(let id, let error, let errors, let deaths):
@@ -35,6 +38,8 @@ package enum WorkerMessage: Sendable, Equatable {
     let error = node["error"]?.string ?? ""
     if node["ready"]?.boolean == true {
       self = .ready
+    } else if node["closing"]?.boolean == true {
+      self = .closing
     } else if let id = node["message_failed"]?.string {
       self = .messageFailed(id: id, error: error, errors: count("errors"), deaths: count("deaths"))
     } else if let id = node["message_dropped"]?.string {

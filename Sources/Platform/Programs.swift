@@ -29,7 +29,7 @@ package enum Programs {
     case failed(String)
   }
 
-  /// Runs a program to its end: it gets `input`, and its standard output is the answer. At the deadline it is killed with all that
+  /// Runs a program to its end, on the main thread: it gets `input`, and its standard output is the answer. At the deadline it is killed with all that
   /// it has started.
   ///
   /// - Parameters:
@@ -56,6 +56,9 @@ package enum Programs {
       throw error
     }
     defer { Descriptors.close(words.read) }
+    // Nobody else would end it: a signal to this process alone must not leave it behind.
+    let signals = try PostponedSignals()
+    defer { signals.release() }
     var order = order
     order.descriptors = [question, answer.write, words.write]
     let child: ChildProcess
@@ -71,8 +74,8 @@ package enum Programs {
     var end: ChildProcess.End?
     // Its end decides, not that of its streams: something that it left behind may hold them.
     while end == nil {
-      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd)], until: deadline)
-      if !ready.contains(true) || said.count > limit {
+      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: deadline)
+      if !ready.contains(true) || said.count > limit || ready[3] {
         child.killGroup()
         while try child.reap() == nil { _ = Descriptors.wait([.readable(child.pidfd)], until: nil) }
         return .failed(said.count > limit ? "it wrote more than \(limit) bytes" : "it did not end in time")

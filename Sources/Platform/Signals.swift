@@ -1,6 +1,35 @@
 import CLinux
 import Glibc
 
+/// The signals that end this process, put off while something must not be left behind. What came meanwhile takes effect when they are
+/// released, so whoever sees that one is pending tidies up and releases.
+struct PostponedSignals {
+  /// Readable when a signal has come; it is not to be read.
+  let descriptor: Int32
+  private let before: sigset_t
+
+  init() throws(SystemError) {
+    var set = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&set)
+    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
+    sigprocmask(SIG_BLOCK, &set, &before)
+    self.before = before
+    descriptor = linux_signalfd(-1, &set)
+    if descriptor < 0 {
+      let error = SystemError("signalfd", "")
+      sigprocmask(SIG_SETMASK, &before, nil)
+      throw error
+    }
+  }
+
+  func release() {
+    close(descriptor)
+    var before = before
+    sigprocmask(SIG_SETMASK, &before, nil)
+  }
+}
+
 /// Signals as something to poll for (signalfd(2)).
 package struct SignalDescriptor: Sendable {
   package enum Signal: Sendable { case interrupt, terminate, hangUp }

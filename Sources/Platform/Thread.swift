@@ -34,3 +34,29 @@ package enum Thread {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
   }
 }
+
+/// A value of which each thread has its own (pthread_key_create(3)); nil until the thread sets it.
+package struct ThreadLocal<Value>: @unchecked Sendable {
+  // Unchecked: no thread sees another's value.
+  private final class Box {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+  }
+
+  private let key: pthread_key_t
+
+  package init() {
+    var key = pthread_key_t()
+    pthread_key_create(&key) { box in if let box { Unmanaged<AnyObject>.fromOpaque(box).release() } }
+    self.key = key
+  }
+
+  package var value: Value? {
+    get { pthread_getspecific(key).map { Unmanaged<Box>.fromOpaque($0).takeUnretainedValue().value } }
+    nonmutating set {
+      let before = pthread_getspecific(key)
+      pthread_setspecific(key, newValue.map { Unmanaged.passRetained(Box($0)).toOpaque() })
+      if let before { Unmanaged<Box>.fromOpaque(before).release() }
+    }
+  }
+}

@@ -1,3 +1,5 @@
+import Platform
+
 /// What a ring refuses.
 package enum RingError: Error, CustomStringConvertible, Equatable {
   /// A payload is larger than a reader's queue takes; both in bytes.
@@ -27,8 +29,13 @@ package enum Failpoint: String, Sendable, CaseIterable {
   case waiterMarked, woke, recoveredSlot, recoveredSegment
 
   #if DEBUG
-  /// Called at every failpoint of this process.
-  nonisolated(unsafe) package static var handler: ((Failpoint) throws -> Void)?
+  private static let handlers = ThreadLocal<(Failpoint) throws -> Void>()
+
+  /// Called at every failpoint that this thread comes to: tests that run beside each other have each its own.
+  package static var handler: ((Failpoint) throws -> Void)? {
+    get { handlers.value }
+    set { handlers.value = newValue }
+  }
   #endif
 
   @inline(__always)

@@ -47,7 +47,7 @@ enum DeliveryLoop {
       if handoff.pendingCalls > 0 { try handoff.commit() }
       underWay.noteProgress(worker.cell)
     }
-    try sink.close()
+    try worker.close { try sink.close() }
   }
 
   /// Begins as many deliveries as may be under way. A message that a worker died with goes alone.

@@ -23,7 +23,7 @@ enum SettlingLoop {
       try crew.work(leases, &plugin)
       leases.removeAll(keepingCapacity: true)
     }
-    try plugin.close()
+    try worker.close { try plugin.close() }
   }
 
   /// A claimed message, and whether nothing may be tried with it.

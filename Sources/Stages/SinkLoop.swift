@@ -41,7 +41,7 @@ enum SinkLoop {
       }
       if pace.callEnded() || lease.isAlone { try handOver(isFull: true) }
     }
-    try sink.close()
+    try worker.close { try sink.close() }
   }
 
   private static func take<S: Sink>(_ lease: Lease, _ sink: inout S, _ worker: Worker) throws {

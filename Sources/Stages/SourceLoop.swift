@@ -79,13 +79,13 @@ enum SourceLoop {
       case .end:
         handoff.abandon()
         try handOver(ended: true, isFull: false)
-        try source.close()
+        try worker.close { try source.close() }
         return
       }
     }
     // Told to stop, it has not come to its end: a run that is resumed goes on here.
     try handOver(isFull: false)
-    try source.close()
+    try worker.close { try source.close() }
   }
 
   /// A message that the source could not make, and has moved past.

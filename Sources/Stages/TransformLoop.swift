@@ -30,7 +30,7 @@ enum TransformLoop {
         pace.handedOver(isFull: true)
       }
     }
-    try transform.close()
+    try worker.close { try transform.close() }
   }
 
   private static func process<T: Transform>(_ lease: Lease, _ transform: inout T, _ out: StageOutput, _ worker: Worker) throws {

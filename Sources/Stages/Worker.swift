@@ -174,6 +174,14 @@ struct Worker {
     control.send(.ready)
   }
 
+  /// Closes the plugin. What fails in it is no message's failure: those have been handed over.
+  func close(_ close: () throws -> Void) throws {
+    control.send(.closing)
+    do { try close() } catch let failure as WorkerFailure { throw failure } catch {
+      throw WorkerFailure(.io, "its plugin could not be closed, and what it had not put away is lost: \(error)")
+    }
+  }
+
   /// Gives up a message, whose call is open: it is dropped and counted, it goes on as a dead letter, or it stops the run and stays in
   /// its queue.
   ///

@@ -69,6 +69,7 @@ extension WorkerMessage {
     func clean(_ text: String) -> String { String(text.map { $0.isNewline ? " " : $0 }).printable }
     return switch self {
     case .ready: .ready
+    case .closing: .closing
     case .messageFailed(let id, let error, let errors, let deaths):
       .messageFailed(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
     case .messageDropped(let id, let error, let errors, let deaths):

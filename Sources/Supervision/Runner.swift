@@ -200,6 +200,7 @@ private final class Runner {
   private func heard(_ message: WorkerMessage, from worker: Int) {
     switch message {
     case .ready: pending.append(.ready(worker: worker))
+    case .closing: pending.append(.closing(worker: worker))
     case .failed(let code, let text): pending.append(.failed(worker: worker, code: code, text: text))
     case .messageFailed(let id, let error, let errors, let deaths):
       pending.append(.messageFailed(worker: worker, text: Self.givenUp(id, error, errors, deaths)))

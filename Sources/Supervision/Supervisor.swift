@@ -10,6 +10,8 @@ struct Supervisor {
   enum Event {
     /// The worker has opened its plugin.
     case ready(worker: Int)
+    /// It has handed everything over and closes its plugin.
+    case closing(worker: Int)
     /// The worker has been reaped.
     case reaped(worker: Int, end: WorkerEnd)
     /// What the dead left has been put right; the facts were read after that.
@@ -31,11 +33,22 @@ struct Supervisor {
   enum WorkerEnd: Equatable {
     case exited(Int32)
     case killed(String)
+    /// By a signal that its own code has caused.
+    case crashed(String)
 
     var text: String {
       switch self {
       case .exited(let status): "exit status \(status)"
-      case .killed(let text): text
+      case .killed(let text), .crashed(let text): text
+      }
+    }
+
+    /// Whether nobody else has ended it, and not in order.
+    var isOwnDoing: Bool {
+      switch self {
+      case .exited(let status): status != 0
+      case .killed: false
+      case .crashed: true
       }
     }
   }
@@ -74,6 +87,7 @@ struct Supervisor {
     let stage: Int
     var state = WorkerState.starting
     var restarts = 0
+    var isClosing = false
     /// Why it is being killed, when it is for a fault of its own.
     var fault: String?
   }
@@ -155,6 +169,9 @@ struct Supervisor {
       workers[worker].fault = nil
       workers[worker].state = .dead(end)
       return [.recover(worker: worker)]
+    case .closing(let worker):
+      workers[worker].isClosing = true
+      return []
     case .recovered(let worker, let facts): return recovered(worker, facts, now)
     case .failed(let worker, let code, let text): return fail(worker, code, text)
     case .messageFailed(let worker, let text):
@@ -198,6 +215,11 @@ struct Supervisor {
     }
     let stage = workers[worker].stage
     let isSource = plan.stages[stage].kind == .source
+    if workers[worker].isClosing, end.isOwnDoing {
+      // What the plugin kept is lost, and no successor has it. One that somebody killed in this moment may have been done.
+      workers[worker].state = .gone
+      return stop(.pluginProtocol, "stage \"\(plan.stages[stage].name)\" did not close in order (\(end.text)): what it had not put away is lost" + words(facts))
+    }
     // An exit that says what is wrong, from a worker whose words did not arrive.
     var actions: [Action] = []
     if case .exited(let status) = end, status != 0, status != 1, let code = ExitCode(rawValue: status), code != .success {
@@ -221,7 +243,8 @@ struct Supervisor {
       let othersLive = stages[stage].workers.contains { $0 != worker && workers[$0].state != .gone }
       if facts.openSlots == 0 || isClean && othersLive {
         workers[worker].state = .gone
-        return endIfDone(stage, facts.openSlots)
+        let note = "\(name(worker)) died while it closed its plugin (\(end.text)): what that had not put away may be lost"
+        return (workers[worker].isClosing && !isClean ? [.note(stage: stage, note)] : []) + endIfDone(stage, facts.openSlots)
       }
       // An open slot in a closed ring gets a worker, also when this one left in order: what it saw another one hold has
       // come back since.
@@ -256,6 +279,7 @@ struct Supervisor {
 
   private mutating func spawnAgain(_ worker: Int) -> [Action] {
     workers[worker].state = .starting
+    workers[worker].isClosing = false
     workers[worker].restarts += 1
     return spawn(worker)
   }

@@ -14,9 +14,9 @@ extension Supervisor.WorkerEnd {
         self = .killed("it used its \(limit)")
       } else if let limit = limits.describedMemory, Signal.crashes.contains(signal) {
         // A library that gets no memory ends the process in one of these ways, but so does many another mistake.
-        self = .killed("\(end.description), with a \(limit)")
+        self = .crashed("\(end.description), with a \(limit)")
       } else {
-        self = .killed(end.description)
+        self = Signal.crashes.contains(signal) ? .crashed(end.description) : .killed(end.description)
       }
     }
   }
@@ -25,7 +25,7 @@ extension Supervisor.WorkerEnd {
   private enum Signal {
     static let kill: Int32 = 9
     static let cpuTime: Int32 = 24
-    /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV
-    static let crashes: Set<Int32> = [4, 5, 6, 7, 11]
+    /// SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
+    static let crashes: Set<Int32> = [4, 5, 6, 7, 8, 11]
   }
 }

@@ -25,6 +25,7 @@ struct CPython {
   /// Takes the item's reference.
   let setListItem: @convention(c) (Object, Int, Object?) -> Int32
   let size: @convention(c) (Object) -> Int
+  let isSequence: @convention(c) (Object) -> Int32
   /// A new list of what an iterable holds.
   let listed: @convention(c) (Object) -> Object?
   /// Lends.
@@ -77,6 +78,7 @@ struct CPython {
     list = try find("PyList_New")
     setListItem = try find("PyList_SetItem")
     size = try find("PyObject_Size")
+    isSequence = try find("PySequence_Check")
     listed = try find("PySequence_List")
     listItem = try find("PyList_GetItem")
     integer = try find("PyLong_FromSsize_t")
@@ -124,6 +126,12 @@ struct CPython {
     let found = self.type(object)
     release(found)
     return found == type
+  }
+
+  /// Whether it holds or makes items one after the other, and is no text and no bytes.
+  func isListed(_ object: Object) -> Bool {
+    if isIterator(object) != 0 { return true }
+    return isSequence(object) != 0 && !isExactly(object, stringType) && !isExactly(object, bytesType)
   }
 
   /// How many references there are. The count stands first in an object, in 32 bits at least, in every build with a lock

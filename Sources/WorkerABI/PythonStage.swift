@@ -107,6 +107,10 @@ final class PythonStage {
     guard let result = called(python.call(call, values)) else { throw failure() }
     defer { python.release(result) }
     if !wantsResults { return nil }
+    // A mapping, a text or a number is one value and no list of results, however many items it has.
+    guard result == python.none || python.isListed(result) else {
+      throw MessageFailure("\(name) returned one value for a batch of \(messages.count): it must return a list with a result for each value", isPermanent: true)
+    }
     guard result != python.none, let results = called(python.listed(result)) else {
       if result != python.none { throw failure() }
       throw MessageFailure("\(name) returned None for a batch of \(messages.count): it must return a list with a result for each value", isPermanent: true)

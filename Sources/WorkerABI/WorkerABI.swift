@@ -28,9 +28,9 @@ import Stages
   return runWorker(under: runner, plugins: [plugin])
 }
 
-/// Tells the runner why the worker cannot run, before it ends by itself.
-@c(ringway_worker_fail) public func ringwayWorkerFail(_ text: UnsafePointer<CChar>?) {
-  reportFailure(.invalidPipeline, text.map { String(cString: $0) } ?? "")
+/// Tells the runner why the worker cannot run, or did not end in order, before it exits with this code.
+@c(ringway_worker_fail) public func ringwayWorkerFail(_ text: UnsafePointer<CChar>?, _ code: Int32) {
+  reportFailure(ExitCode(rawValue: code) ?? .pluginProtocol, text.map { String(cString: $0) } ?? "")
 }
 
 /// Called in a process that user code has forked: no call of the loop may return there.

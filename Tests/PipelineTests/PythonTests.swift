@@ -485,6 +485,81 @@ import Testing
     #expect(result.errors.contains("stages:work has returned in a process that it had forked"), "\(result.errors)")
   }
 
+  // MARK: The end
+
+  /// A sink that leaves its file to the interpreter, as programs do.
+  @Test(arguments: ["opened = open('rows', 'w')\ndef sink(value): opened.write(f'{value[\"n\"]}\\n')", """
+    class sink:
+      def __init__(self): self.file = open("rows", "wb")
+      def __call__(self, value): self.file.write(b"%d\\n" % value["n"])
+    """])
+  func whatLiesInBuffersAtTheEndIsWritten(code: String) throws {
+    let project = try Project(code, """
+      count: {plugin: generate, with: {count: 1000}}
+      sink: {PY, directory: ., inputs: [count], with: {callable: "stages:sink", decode: json}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines("rows") == (0..<1000).map(String.init), "\(result.errors)")
+  }
+
+  @Test(arguments: [
+    ("raise OSError(28, 'no room')", 74, "its plugin could not be closed, and what it had not put away is lost: OSError: [Errno 28] no room"),
+    ("import os; os._exit(3)", 76, "did not close in order (exit status 3)"), ("import ctypes; ctypes.string_at(0)", 76, "did not close in order (signal 11"),
+  ])
+  func aCloseThatFailsEndsTheRun(body: String, status: Int32, words: String) throws {
+    let project = try Project("""
+      class Keep:
+        def __call__(self, value): return None
+        def close(self):
+          \(body)
+      """, """
+      count: {plugin: generate, with: {count: 10}}
+      keep: {PY, inputs: [count], with: {callable: "stages:Keep"}}
+      """)
+    let result = try project.run()
+    #expect(result.status == status && result.errors.contains(words), "\(result.status): \(result.errors)")
+  }
+
+  @Test(arguments: ["{'sum': 1}", "'text'", "b'bytes'", "7"]) func oneValueForABatchIsRefused(value: String) throws {
+    let project = try Project("def total(values): return \(value)", """
+      count: {plugin: generate, with: {count: 300}}
+      total: {PY, inputs: [count], with: {callable: "stages:total", batch: 64}, on_error: {then: drop}}
+      out: {plugin: file.write, inputs: [total], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == [] && result.errors.contains("returned one value for a batch"), "\(result.errors)")
+    #expect(try project.report.stage("total", "dropped") == 300)
+  }
+
+  @Test(arguments: ["{'a': 1}", "'text'"]) func aSourceThatReturnsOneValueIsRefused(value: String) throws {
+    let project = try Project("def values(): return \(value)", """
+      values: {PY, with: {callable: "stages:values"}, restart: {max: 0}}
+      out: {plugin: file.write, inputs: [values], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status != 0 && project.lines() == [] && result.errors.contains("a source returns an iterator"), "\(result.errors)")
+  }
+
+  /// A signal to the program alone, while a module is being imported.
+  @Test(arguments: [SIGINT, SIGTERM]) func aCheckThatIsInterruptedLeavesNobodyBehind(signal: Int32) throws {
+    let project = try Project("""
+      import os, subprocess
+      child = subprocess.Popen(["sleep", "211"])
+      with open("pids.new", "w") as file: file.write(f"{os.getpid()}\\n{child.pid}\\n")
+      os.rename("pids.new", "pids")
+      child.wait()
+      """, """
+      count: {PY, directory: ., with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let running = try Running(["validate", project.file])
+    #expect(eventually { !project.lines("pids").isEmpty })
+    kill(running.pid, signal)
+    _ = try running.finish()
+    let pids = project.lines("pids").compactMap { Int32($0) }
+    #expect(pids.count == 2 && eventually { pids.allSatisfy { !Running.isAlive($0) } })
+  }
+
   // MARK: Where things come from
 
   /// The interpreter of a version; nil, and says so, where there is none.

@@ -58,6 +58,22 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(handle(&supervisor, .ready(worker: 2), at: .now) == [.tell(worker: 0, .go)])
   }
 
+  @Test func whatCannotBeClosedInOrderEndsTheRun() {
+    for (end, code) in [(Supervisor.WorkerEnd.exited(3), ExitCode.pluginProtocol), (.crashed("signal 11"), .pluginProtocol), (.killed("signal 9"), .success), (.exited(0), .success)] {
+      var supervisor = Supervisor(Self.plan())
+      _ = start(&supervisor)
+      for worker in 0..<4 { _ = supervisor.handle(.ready(worker: worker), at: .now) }
+      _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+      _ = supervisor.handle(.closing(worker: 1), at: .now)
+      _ = die(1, &supervisor, end, Self.facts())
+      #expect(supervisor.code == code, "\(end)")
+      if code == .success { continue }
+      var last: [Action] = []
+      for worker in 2..<4 { last = die(worker, &supervisor, .killed("signal 9"), Self.facts()) }
+      #expect(last == [.finish], "\(end)")
+    }
+  }
+
   @Test func aWorkerThatIsNotReadyInTimeIsKilledAndSpendsARestart() {
     var plan = Self.plan(restart: RestartLimits(max: 1, within: .seconds(10), backoff: .milliseconds(1)))
     plan.stages[1].startupTimeout = .seconds(30)

@@ -38,7 +38,7 @@ class Host:
             if callable(close):
                 self.close = close
         if kind == "source":
-            self.call = lambda: iter(target if hasattr(target, "__iter__") else target(**arguments))
+            self.call = lambda: values_of(target if hasattr(target, "__iter__") else target(**arguments), self.name)
         elif arguments:
             import functools
 
@@ -75,6 +75,13 @@ class Host:
         sys.stderr.flush()
         text = traceback.format_exception_only(kind, value)[-1].strip()
         return text.split("\n")[0][:1000], whole
+
+
+def values_of(made, name):
+    """An iterator over what a source makes. Text, bytes and mappings would come apart into their pieces, which nobody means."""
+    if isinstance(made, (str, bytes, bytearray, dict)):
+        raise TypeError(f"{name} returned a {type(made).__name__}: a source returns an iterator, or yields its values")
+    return iter(made)
 
 
 def watch_for_stop():
@@ -138,11 +145,11 @@ def main():
     host.prepare_path(order["directory"])
     library = ctypes.PyDLL(path)
     library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int, ctypes.c_int]
-    library.ringway_worker_fail.argtypes = [ctypes.c_char_p]
+    library.ringway_worker_fail.argtypes = [ctypes.c_char_p, ctypes.c_int]
     try:
         target = host.find(order["settings"]["callable"])
     except host.Problem as problem:
-        library.ringway_worker_fail(f"{problem.message}".encode())
+        library.ringway_worker_fail(f"{problem.message}".encode(), 78)
         sys.stderr.flush()
         os._exit(78)
     if order["kind"] == "source":
@@ -156,8 +163,29 @@ def main():
         import atexit
 
         atexit._run_exitfuncs()
+        for error in flush_files():
+            text = f"a file that the stage has left open could not be written, and what was in its buffer is lost: {host.describe(error)}"
+            library.ringway_worker_fail(text.encode("utf-8", "surrogateescape"), 74)
+            code = 74
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads of the user's are not waited for: everything has been handed over.
     os._exit(code)
+
+
+def flush_files():
+    """Writes what lies in the buffers of files that are open, as the interpreter would at its end; yields what went wrong."""
+    import gc
+    import io
+
+    # Text first: it goes into the buffers.
+    for kind in (io.TextIOWrapper, io.BufferedIOBase):
+        for file in [o for o in gc.get_objects() if isinstance(o, kind)]:
+            try:
+                if not file.closed and file.writable():
+                    file.flush()
+            except ValueError:
+                pass  # detached, or closed by a thread meanwhile
+            except OSError as error:
+                yield error
 
