@@ -24,6 +24,13 @@ package struct RateGate {
     burst = Self.longestBurst / interval > 1 ? Self.longestBurst - interval : 0
   }
 
+  /// A run goes on. Its word may come from before the machine was started anew, when the clock showed more; the turns of those who
+  /// are gone do not count.
+  package static func resume(_ block: CellBlock, rate: Double, at now: UInt64) {
+    let gate = RateGate(block, rate: rate)
+    block.due.set(min(block.due.relaxed, now + gate.interval))
+  }
+
   /// When the next message of this process may begin, in nanoseconds of `Clock.now`. The turn is kept until it is used, but
   /// not for longer than an interval: many processes that have kept theirs would begin at once.
   package mutating func take(at now: UInt64) -> UInt64 {

@@ -55,6 +55,7 @@ final class StageMemory {
     }
     if let state {
       var parts = Parts(ring: nil, cells: try state.cells(of: stage))
+      if let rate = stage.rate { RateGate.resume(parts.cells, rate: rate, at: Clock.now) }
       if let shape { parts.ring = try state.ring(of: stage, shape, start: start) }
       return parts
     }

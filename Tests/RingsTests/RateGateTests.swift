@@ -97,6 +97,18 @@ import Testing
     #expect(begin(3, &gate, from: start) == [0, 100_000_000, 200_000_000])
   }
 
+  /// After the machine was started anew its clock shows less; and what the dead had taken holds up nobody.
+  @Test func aRunThatGoesOnWaitsForOneIntervalAtMost() {
+    var gate = gate(10)
+    _ = begin(20, &gate, from: start)
+    RateGate.resume(block, rate: 10, at: 5)
+    var next = self.gate(10)
+    #expect(next.take(at: 5) == 100_000_005)
+    RateGate.resume(block, rate: 10, at: start)
+    var later = self.gate(10)
+    #expect(later.take(at: start) == start, "a word that lies behind stays")
+  }
+
   @Test(arguments: [1e-300, 1e-9, 1e300, 0.5]) func extremeRatesDoNotOverflow(rate: Double) {
     var gate = gate(rate)
     let times = begin(3, &gate, from: start)
