@@ -106,11 +106,13 @@ private struct TortureTransform: Transform {
     "slow_every", "One in so many does not end at the first try; the stage needs a `timeout`. 0 is none.", in: 0...Int.max, default: 0)
   private static let failEvery = Setting.integer("fail_every", "One in so many fails at the first try. 0 is none.", in: 0...Int.max, default: 0)
 
+  private static let giveUpEvery = Setting.integer("give_up_every", "One in so many fails for good. 0 is none.", in: 0...Int.max, default: 0)
+
   static let spec = PluginSpec(
     "torture.transform", .transform, "Checks a message's hash and length, and makes none, one or many of it.",
     settings: [
       TortureStages.seed.declaration, TortureStages.limit.declaration, level.declaration, burst.declaration, burstEvery.declaration,
-      slowEvery.declaration, failEvery.declaration,
+      slowEvery.declaration, failEvery.declaration, giveUpEvery.declaration,
     ],
     example: TortureStages.example)
 
@@ -120,6 +122,7 @@ private struct TortureTransform: Transform {
   private let burstEvery: UInt64
   private let slowEvery: UInt64
   private let failEvery: UInt64
+  private let giveUpEvery: UInt64
 
   init(_ given: Given, _ context: Context) throws {
     writer = TortureWriter(seed: given[TortureStages.seed], limit: given[TortureStages.limit])
@@ -128,12 +131,15 @@ private struct TortureTransform: Transform {
     burstEvery = UInt64(given[Self.burstEvery])
     slowEvery = UInt64(given[Self.slowEvery])
     failEvery = UInt64(given[Self.failEvery])
+    giveUpEvery = UInt64(given[Self.giveUpEvery])
   }
 
   mutating func process(_ message: Message, _ out: any Emitter) throws {
     let read = TortureMessage.read(message.payload, seed: writer.seed, limit: writer.limit)
     guard let found = read.message else { throw WorkerFailure(.invariantBroken, "torture: a message is corrupt: \(read.fault)") }
     let key = found.key(seed: writer.seed)
+    // Before anything is made, so that nothing of it has gone on.
+    if giveUpEvery > 0, mix(key ^ 9) % giveUpEvery == 0 { throw MessageFailure("torture: this one fails for good", isPermanent: true) }
     let count = outputs(key)
     let isFirstTry = message.attempts == 0
     for ordinal in 0..<count {

@@ -4,10 +4,11 @@
 // written in Sources/bench/TortureMessage.swift and once more here, on purpose: two programs that agree byte for byte on
 // every message leave little room for a common mistake.
 //
-//   oracle --seed S --limit BYTES --count N [--fan LEVEL,BURST,EVERY]... --route LEVELS:SOURCE,SOURCE... [--ordered] FILE
+//   oracle --seed S --limit BYTES --count N [--fan LEVEL,BURST,EVERY]... [--given-up EVERY [--letters]] --route LEVELS:SOURCE,SOURCE... [--ordered] FILE
 //
 // A route is a way by which messages reach the file: the transforms that they passed ("", 1, 2 or 12) and the sources
 // (in hexadecimal) that they come from. --ordered asks that each source's messages of each route stand in their order.
+// The transform of level 1 gives up one message in EVERY; with --letters the file holds these, as they came to it.
 //
 // Prints one line; exits with 0 when the file is right, 1 when it is not, 2 when it was asked wrongly.
 
@@ -42,6 +43,9 @@ struct route {
 
 static uint64_t seed, limit, count;
 static struct fan fans[3];
+// The transform of level 1 gives up one message in so many, 0 for none; and whether the file holds those.
+static uint64_t given_up_every;
+static bool is_of_letters;
 static struct route routes[MOST_ROUTES];
 static int route_count;
 
@@ -84,6 +88,8 @@ static uint64_t length_of(uint64_t key) {
 
 static bool is_made(uint64_t key) { return draw(key ^ 6) % 16 != 0; }
 
+static bool is_given_up(uint64_t key) { return given_up_every && draw(key ^ 9) % given_up_every == 0; }
+
 static uint64_t children(uint64_t key, int level) {
   if (fans[level].burst && draw(key ^ 3) % fans[level].every == 0) return fans[level].burst;
   uint64_t r = draw(key ^ 2) % 64;
@@ -98,6 +104,7 @@ static uint64_t children(uint64_t key, int level) {
 static uint64_t leaves(const struct route *route, uint64_t key, int level) {
   if (level == 3) return 1;
   if (!route->passes[level]) return leaves(route, key, level + 1);
+  if (level == 1 && is_given_up(key)) return 0;
   uint64_t made = children(key, level), sum = 0;
   if (level == 2 || !route->passes[2]) return made;
   for (uint64_t i = 0; i < made; i++) sum += leaves(route, child_key(key, 1, i + 1), 2);
@@ -113,7 +120,7 @@ static void expect(struct route *route, uint64_t source) {
   for (uint64_t n = 0; n < count; n++) {
     track->first[n] = sum;
     uint64_t key = source_key(source, n);
-    if (is_made(key)) sum += leaves(route, key, 1);
+    if (is_made(key)) sum += is_of_letters ? is_given_up(key) : leaves(route, key, 1);
   }
   track->first[count] = sum;
   track->seen = reserve(sum, 1);
@@ -260,6 +267,8 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--count")) count = number(value, &end, 10), i++;
     else if (!strcmp(argv[i], "--fan")) add_fan(value), i++;
     else if (!strcmp(argv[i], "--route") && route_count < MOST_ROUTES) wanted[route_count++] = value, i++;
+    else if (!strcmp(argv[i], "--given-up")) given_up_every = number(value, &end, 10), i++;
+    else if (!strcmp(argv[i], "--letters")) is_of_letters = true;
     else if (!strcmp(argv[i], "--ordered")) is_ordered = true;
     else if (argv[i][0] != '-' && !file) file = argv[i];
     else complain("oracle: what is \"%s\"?", argv[i]);

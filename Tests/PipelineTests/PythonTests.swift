@@ -485,6 +485,22 @@ import Testing
     #expect(result.errors.contains("stages:work has returned in a process that it had forked"), "\(result.errors)")
   }
 
+  /// As numpy's numbers are, which is not there on every machine.
+  @Test func aNumberWithBytesIsANumber() throws {
+    let project = try Project("""
+      class Scalar:
+        shape = ()
+        __array_interface__ = {}
+        def item(self): return 1.5
+      def values(): yield Scalar()
+      """, """
+      values: {PY, with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [values], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == ["1.5"], "\(result.errors)")
+  }
+
   // MARK: The end
 
   /// A sink that leaves its file to the interpreter, as programs do.

@@ -153,7 +153,7 @@ private struct TortureRun {
   mutating func torment(atMost events: Int) throws {
     guard let folder else { throw Failure("no temporary folder") }
     let count = scenario.count(driver.perEvent)
-    if scenario.shape == .python {
+    if scenario.shape.usesPython {
       try FileManager.default.copyItem(at: Ringway.repository.appendingPathComponent("Tests/Python/torture.py"), to: folder.url.appendingPathComponent("torture.py"))
     }
     let file = try folder.write("torture.yaml", scenario.yaml(seed: seed, count: count))

@@ -16,6 +16,10 @@ struct TortureScenario: Sendable {
     case diamond
     /// A source, a function and a class for batches in Python, with a transform of ours in between.
     case python
+    /// A transform that gives up one message in eleven, and the dead letters of these.
+    case letters
+
+    var usesPython: Bool { self == .python || self == .letters }
   }
 
   var shape: Shape
@@ -47,7 +51,7 @@ struct TortureScenario: Sendable {
 
   private var sources: [String] {
     switch shape {
-    case .line, .broadcast, .python: ["0"]
+    case .line, .broadcast, .python, .letters: ["0"]
     case .parallel: ["0", "1"]
     case .merge: ["0", "10"]
     case .diamond: ["0", "1", "10"]
@@ -58,6 +62,11 @@ struct TortureScenario: Sendable {
     let all = sources.joined(separator: ",")
     return switch shape {
     case .line, .merge: [File("a.txt", ["1:\(all)"], isOrdered: true)]
+    case .letters:
+      [
+        File("a.txt", ["1:\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)"]),
+        File("b.txt", [":\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)", "--letters"]),
+      ]
     case .python: [File("a.txt", ["1:\(all)"], isOrdered: false)]
     case .parallel: [File("a.txt", ["12:\(all)"], isOrdered: false)]
     case .broadcast: [File("a.txt", ["1:0"], isOrdered: true), File("b.txt", [":0"], isOrdered: true), File("c.txt", ["1:0"], isOrdered: true)]
@@ -70,8 +79,11 @@ struct TortureScenario: Sendable {
     /// As the oracle takes them.
     let routes: [String]
     let isOrdered: Bool
+    /// What else the oracle has to know.
+    let more: [String]
 
-    init(_ name: String, _ routes: [String], isOrdered: Bool) {
+    init(_ name: String, _ routes: [String], isOrdered: Bool, more: [String] = []) {
+      self.more = more
       self.name = name
       self.routes = routes
       self.isOrdered = isOrdered
@@ -82,8 +94,10 @@ struct TortureScenario: Sendable {
     var all = ["--seed", "\(seed)", "--limit", "\(limit)", "--count", "\(count)"]
     for level in 1...2 { all += ["--fan", "\(level),\(level == 1 ? burst.count : 0),\(burst.every)"] }
     for route in file.routes { all += ["--route", route] }
-    return all + (file.isOrdered ? ["--ordered"] : [])
+    return all + file.more + (file.isOrdered ? ["--ordered"] : [])
   }
+
+  private static let giveUpEvery = 11
 
   func yaml(seed: UInt64, count: Int) -> String {
     // A message comes back however often its workers die; what must not happen is that it is given up.
@@ -102,7 +116,7 @@ struct TortureScenario: Sendable {
       """
     }
     func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1) -> String {
-      let more = level == 1 ? "burst: \(burst.count), burst_every: \(burst.every), fail_every: 97, " : ""
+      let more = (shape == .letters ? "give_up_every: \(Self.giveUpEvery), " : "") + (level == 1 ? "burst: \(burst.count), burst_every: \(burst.every), fail_every: 97, " : "")
       return """
           \(name):
             plugin: torture.transform
@@ -113,12 +127,14 @@ struct TortureScenario: Sendable {
         \(patience)
         """
     }
-    func python(_ name: String, _ inputs: String, processes: Int = 1, _ with: String) -> String {
-      """
+    func python(_ name: String, _ inputs: String, processes: Int = 1, _ with: String, hasQueue: Bool = true) -> String {
+      // Dead letters are larger than their messages.
+      let queue = hasQueue ? "    queue: {capacity: \(capacity), message: \(limit)B}" : "    queue: {capacity: \(capacity)}"
+      return """
         \(name):
           plugin: python
           processes: \(self.processes(processes))
-      \(inputs.isEmpty ? "" : "    inputs: [\(inputs)]\n    queue: {capacity: \(capacity), message: \(limit)B}")
+      \(inputs.isEmpty ? "" : "    inputs: [\(inputs)]\n\(queue)")
           with: {python: /usr/bin/python3, \(with)}
       \(patience)
       """
@@ -146,6 +162,11 @@ struct TortureScenario: Sendable {
           source("numbers", 0), transform("work", "numbers", level: 1), sink("out", "work", "a.txt"), sink("raw", "numbers", "b.txt"),
           sink("copy", "work", "c.txt"),
         ]
+      case .letters:
+        [
+          source("numbers", 0), transform("work", "numbers", level: 1, processes: 2), sink("out", "work", "a.txt"),
+          python("original", "work.dead_letter", "callable: \"torture:original\"", hasQueue: false), sink("letters", "original", "b.txt"),
+        ]
       case .python:
         [
           python("numbers", "", "callable: \"torture:messages\", arguments: {seed: \(seed), limit: \(limit), count: \(count), source: 0}"),
@@ -172,6 +193,7 @@ struct TortureScenario: Sendable {
     case .broadcast: 5
     case .merge: 4
     case .python: 4 + processes(2)
+    case .letters: 4 + processes(2)
     case .diamond: 5 + 2 * processes(2)
     }
   }
@@ -183,7 +205,7 @@ struct TortureScenario: Sendable {
     Shape.allCases.flatMap { shape in
       [1, 2, 7, 1024].flatMap { capacity in
         // A large message takes Python longer than the timeout.
-        (shape == .python ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
+        (shape.usesPython ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
       }
     } + [TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 1500, eventsInRun: 1500, isLong: true)]
 
@@ -200,6 +222,7 @@ struct TortureScenario: Sendable {
     TortureScenario(shape: .diamond, capacity: 7, limit: 1 << 20, events: 40, eventsInRun: 40),
     TortureScenario(shape: .diamond, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
     TortureScenario(shape: .python, capacity: 7, limit: 300, events: 20, eventsInRun: 20),
+    TortureScenario(shape: .letters, capacity: 7, limit: 300, events: 30, eventsInRun: 30),
     TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 100, eventsInRun: 100, isLong: true),
   ]
 }

@@ -16,7 +16,7 @@ import Testing
   private static let isSanitized = environment["RINGWAY_SANITIZER"] != nil
 
   private static var scenarios: [TortureScenario] {
-    let all = (isFull ? TortureScenario.all : TortureScenario.some).filter { $0.shape != .python || !isSanitized }
+    let all = (isFull ? TortureScenario.all : TortureScenario.some).filter { !$0.shape.usesPython || !isSanitized }
     guard let only = environment["RINGWAY_TORTURE_ONLY"] else { return all }
     return all.filter { $0.name.contains(only) }
   }

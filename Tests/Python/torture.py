@@ -48,6 +48,13 @@ def same(value):
     return value
 
 
+def original(letter):
+    """The message that a dead letter holds."""
+    import base64
+
+    return letter["payload"] if "payload" in letter else base64.b64decode(letter["payload_base64"])
+
+
 class Each:
     """A class whose instance is called with many at once, and makes its results one by one."""
 

@@ -175,6 +175,8 @@ def to_text(value):
 
 def to_bytes(value):
     view = memoryview(value)
+    if "O" in view.format:
+        raise TypeError("an array of objects has no bytes of its own: hand on its tolist(), say")
     return (value if view.c_contiguous else view.tobytes()), 0
 
 
@@ -183,6 +185,9 @@ def to_anything(value):
     if isinstance(value, str):
         return to_text(value)
     if isinstance(value, (bytes, bytearray, memoryview)) or hasattr(value, "__array_interface__") or hasattr(value, "__buffer__"):
+        # A number of numpy's is a number, and not its eight bytes.
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):
+            return to_json(value.item())
         return to_bytes(value)
     if isinstance(value, (dict, list, tuple, int, float)) or value is None:
         return to_json(value)
