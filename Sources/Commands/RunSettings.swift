@@ -21,7 +21,7 @@ struct RunSettings: ParsableArguments {
   }
 
   /// Runs a plan to its end, and ends the command with the run's code.
-  func run(_ plan: Plan, _ common: CommonOptions) throws {
+  func run(_ plan: Plan, _ common: CommonOptions, chaos: Chaos? = nil) throws {
     var reportFile: ReportFile?
     if let report {
       do throws(ReportFile.Refusal) { reportFile = try ReportFile(report, for: plan) } catch {
@@ -30,7 +30,8 @@ struct RunSettings: ParsableArguments {
       }
     }
     let screen = Screen(plan, progress, common)
-    let options = RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end)
+    var options = RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end)
+    options.chaos = chaos
     let result = Supervision.run(plan, options: options, observer: screen)
     screen.finish(result)
     if let reportFile {

@@ -115,8 +115,8 @@ import Testing
     #expect(blocks("", in: readme).contains(broken.errors), "the README shows another message than:\n\(broken.errors)")
   }
 
-  /// The README's dead letters, sent again.
-  @Test func theReadmesReplayMends() throws {
+  /// The README's dead letters, sent again, and its chaos.
+  @Test func theReadmesReplayMendsAndItsChaosLosesNothing() throws {
     let readme = try text("README.md")
     let folder = try TemporaryFolder()
     try folder.write("digest.yaml", try #require(blocks("yaml", in: readme).first))
@@ -131,6 +131,7 @@ import Testing
       #expect(result.status == 0, "\(line): \(result.errors)")
     }
     #expect(folder.lines("numbers.txt") == (0..<100).map(String.init))
+    #expect(folder.lines("results.txt").count == 20_000)
   }
 
   /// The README's commands with a state directory, on the README's file.
