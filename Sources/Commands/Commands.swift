@@ -30,7 +30,7 @@ package enum Commands {
     ringStart = start
     // A worker is this same program started again; it must be there in milliseconds, so it goes past the command line.
     if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
-      runWorker(arguments: CommandLine.arguments, plugins: plugins, load: NativeCatalog.load)
+      runWorker(arguments: CommandLine.arguments, plugins: plugins + [.source(Replay.self)], load: NativeCatalog.load)
     }
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "__plugin" { NativeCatalog.describe(CommandLine.arguments[2]) }
     CurrentProcess.fillStandardStreams()
@@ -55,7 +55,8 @@ struct RootCommand: ParsableCommand {
       """,
     version: Commands.version,
     subcommands: [
-      RunCommand.self, ValidateCommand.self, GraphCommand.self, StateCommand.self, InitCommand.self, PluginsCommand.self, SchemaCommand.self,
+      RunCommand.self, ValidateCommand.self, GraphCommand.self, ReplayCommand.self, StateCommand.self, InitCommand.self, PluginsCommand.self,
+      SchemaCommand.self,
     ])
 }
 

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Plans
-import Specs
-import Supervision
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,51 +14,45 @@ struct RunCommand: ParsableCommand {
         ringway run frames.yaml --set count=50 --set stages.detect.processes=4
         ringway run frames.yaml --report report.json --progress off
         ringway run frames.yaml --state frames.state
+        ringway run frames.yaml --chaos kill=1%,stop=0.1%,delay=1%
 
       With --state the queues are files of a folder, and after a kill -9 of everything the same
       command goes on as if nothing had happened; `ringway state` shows what is in the folder.
+
+      With --chaos you see the promise kept on your own graph. The shares are of the messages that a
+      worker begins: kill (SIGKILL), stop (SIGSTOP, for at most a second), delay (at most 20 ms).
+      Such a death counts neither for the message nor for `restart`; a worker dies only once it has
+      handed something over, and whoever reads standard input is not killed. The table says how often.
       """)
 
   @Argument(help: "The pipeline file.", completion: .file(extensions: ["yaml", "yml", "json"])) var file: String
   @OptionGroup var overrides: OverrideOptions
-  @Option(name: .long, help: ArgumentHelp("Writes what happened as JSON.", valueName: "file")) var report: String?
-  @Option(name: .long, help: ArgumentHelp("Live progress: auto, plain, json or off.", valueName: "kind")) var progress = ProgressKind.auto
-  @Option(
-    name: .long, help: ArgumentHelp("Keeps the run in this folder, so that the same command goes on after a kill of everything.", valueName: "folder"),
-    completion: .directory)
-  var state: String?
+  @OptionGroup var settings: RunSettings
   @Option(
     name: .long,
-    help: ArgumentHelp("What of --state reaches the disk: end (all of it and the files written, when the run ends) or none.", valueName: "when"))
-  var sync: RunOptions.Sync?
+    help: ArgumentHelp("Kills, stops and delays workers at random, such as kill=1%,stop=0.1%,delay=1% of the messages they begin.", valueName: "shares"),
+    transform: { text in
+      guard let chaos = Chaos(text) else { throw ValidationError("expected \(Chaos.expected)") }
+      return chaos
+    })
+  var chaos: Chaos?
+  @Option(name: .long, help: ArgumentHelp("Draws the same numbers again; without it they are new, and named at the beginning.", valueName: "number"))
+  var chaosSeed: Int?
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if sync != nil, state == nil { throw ValidationError("--sync says what of a state reaches the disk: name its folder with --state") }
+    if let chaosSeed, chaosSeed < 0 { throw ValidationError("--chaos-seed is a number from 0 on") }
+    if chaosSeed != nil, chaos == nil { throw ValidationError("--chaos-seed chooses what --chaos draws: say with --chaos how often workers are disturbed") }
   }
 
   func run() throws {
     let plan = try Check.plan(file, overrides)
-    var reportFile: ReportFile?
-    if let report {
-      do throws(ReportFile.Refusal) { reportFile = try ReportFile(report, for: plan) } catch {
-        Output.say("ringway: \(error.text)\n")
-        throw error.code.end
-      }
+    var chaos = chaos
+    if chaos != nil {
+      let seed = chaosSeed ?? Int.random(in: 1...999_999)
+      chaos?.seed = seed
+      if !common.quiet { Output.say("ringway: chaos with --chaos-seed \(seed)\n") }
     }
-    let screen = Screen(plan, progress, common)
-    let result = Supervision.run(plan, options: RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end), observer: screen)
-    screen.finish(result)
-    if let reportFile {
-      do throws(ReportFile.Refusal) { try reportFile.write(result) } catch {
-        Output.say("ringway: \(error.text)\n")
-        if result.code == .success { throw error.code.end }
-      }
-    }
-    if result.code != .success { throw result.code.end }
+    try settings.run(plan, common, chaos: chaos)
   }
 }
-
-extension RunOptions.Sync: ExpressibleByArgument {}
-
-enum ProgressKind: String, ExpressibleByArgument, CaseIterable { case auto, plain, json, off }

@@ -70,6 +70,10 @@ final class Screen: RunObserver {
     }
     if !common.quiet, !report.stages.isEmpty {
       Output.say(Table.final(report))
+      if let seed = report.chaosSeed {
+        let done = report.chaos
+        Output.say("chaos: \(done.kills) kills, \(done.stops) stops, \(done.delays) delays (seed \(seed))\n")
+      }
       if let bottleneck = report.bottleneck { Output.say(bottleneck.sentence + "\n") }
       for line in report.ledger where common.verbose || !line.balances { Output.say("ledger: \(line.text)\n") }
       if !common.verbose, !report.ledger.isEmpty, report.ledger.allSatisfy(\.balances) {

@@ -18,6 +18,7 @@ extension WorkOrder {
         "memory_bytes": limits.memoryBytes.map(JSON.integer) ?? .null, "files": limits.files.map(JSON.integer) ?? .null,
         "cpu_seconds": limits.cpuSeconds.map(JSON.integer) ?? .null,
       ],
+      "chaos": chaos?.json ?? .null,
     ]
     return Array(json.compact.utf8)
   }
@@ -54,5 +55,6 @@ extension WorkOrder {
     self.limits = ProcessLimits(
       memoryBytes: limits?["memory_bytes"]?.integer, files: limits?["files"]?.integer, cpuSeconds: limits?["cpu_seconds"]?.integer)
     rate = node["rate"]?.double.flatMap { $0 > 0 ? $0 : nil }
+    chaos = node["chaos"].flatMap(Chaos.init)
   }
 }

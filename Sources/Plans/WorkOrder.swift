@@ -61,6 +61,8 @@ package struct WorkOrder: Sendable {
   package var nice: Int?
   /// Numbers of CPUs; empty for all.
   package var affinity: [Int] = []
+  /// How the worker is disturbed on purpose; nil for not at all.
+  package var chaos: Chaos?
 
   package init(
     stage: String, plugin: String, kind: PluginSpec.Kind, worker: Int, process: Int, directory: String, settings: Node, retries: Int, deaths: Int,

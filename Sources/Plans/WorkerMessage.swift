@@ -14,6 +14,8 @@ package enum WorkerMessage: Sendable, Equatable {
   case closing
   /// The plugin cannot go on; the worker exits with this code next.
   case failed(code: ExitCode, text: String)
+  /// `--chaos` is to strike this worker, or has delayed it.
+  case chaos(Chaos.Deed)
 
   /// One line with its newline.
   package var line: String {
@@ -27,6 +29,7 @@ package enum WorkerMessage: Sendable, Equatable {
         ["message_dropped": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
       case .messageDeadLettered(let id, let error, let errors, let deaths):
         ["message_dead_lettered": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
+      case .chaos(let deed): ["chaos": .string(deed.rawValue)]
       case .failed(let code, let text): ["failed": .integer(Int(code.rawValue)), "error": .string(text)]
       }
     return json.compact + "\n"
@@ -48,6 +51,8 @@ package enum WorkerMessage: Sendable, Equatable {
       self = .messageDeadLettered(id: id, error: error, errors: count("errors"), deaths: count("deaths"))
     } else if let number = node["failed"]?.integer, let raw = Int32(exactly: number), let code = ExitCode(rawValue: raw) {
       self = .failed(code: code, text: error)
+    } else if let deed = node["chaos"]?.string.flatMap(Chaos.Deed.init(rawValue:)) {
+      self = .chaos(deed)
     } else {
       return nil
     }

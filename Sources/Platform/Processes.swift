@@ -94,6 +94,10 @@ package struct ChildProcess: Sendable {
     kill(-pid, SIGKILL)
   }
 
+  /// Has the child stand still, wherever it is, until `goOn`. Nothing happens to one that has ended.
+  package func stop() { _ = linux_pidfd_kill(pidfd, SIGSTOP) }
+  package func goOn() { _ = linux_pidfd_kill(pidfd, SIGCONT) }
+
   /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed with it.
   package func reap() throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
     var code: Int32 = 0

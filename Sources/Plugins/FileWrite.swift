@@ -8,7 +8,8 @@ struct FileWrite: Sink {
 
   private static let path = Setting.path("path", "The file; its folder must exist.", example: "results.jsonl")
   private static let mode = Setting<Mode>.choice(
-    "mode", "Whether the file is begun anew or goes on behind what it holds.", default: .replace)
+    "mode", "Whether the file is begun anew or goes on behind what it holds; a replay always does the latter.", default: .replace
+  ).replayed(as: Mode.append.rawValue)
 
   static let spec = PluginSpec(
     "file.write", .sink, "Writes each message as a line of a file.",

@@ -38,6 +38,13 @@ extension Setting {
     other.declaration.mayChange = true
     return other
   }
+
+  /// The same setting, declared to have this value in a replay, whatever the file says: there a sink adds to what an earlier run has written.
+  public func replayed(as value: String) -> Setting {
+    var other = self
+    other.declaration.replayed = value
+    return other
+  }
 }
 
 /// The part of a setting that does not depend on its type.
@@ -57,6 +64,8 @@ public struct SettingDeclaration: Sendable {
   public let example: JSON?
   /// Whether a run that is resumed may have another value: it changes how fast or how long, not what the messages are.
   public internal(set) var mayChange = false
+  /// The value that it has in a replay; nil for what the file says.
+  public internal(set) var replayed: String?
   /// Whether a node that has passed the schema can be decoded.
   package let accepts: @Sendable (Node) -> Bool
 

@@ -75,6 +75,7 @@ enum DeliveryLoop {
   }
 
   private static func begin<S: DeliverySink>(_ lease: Lease, _ underWay: inout UnderWay, _ sink: inout S, _ worker: Worker) throws {
+    worker.chaos?.strike()
     worker.handoff.markInHand(lease)
     let token = underWay.add(lease)
     underWay.noteProgress(worker.cell)

@@ -76,7 +76,10 @@ enum SettlingLoop {
 
     /// - Returns: those that are to be tried again, in their order
     private mutating func call<B: Batching>(_ members: [Member], _ plugin: inout B) throws -> [Member] {
-      for member in members { handoff.markInHand(member.lease) }
+      for member in members {
+        worker.chaos?.strike()
+        handoff.markInHand(member.lease)
+      }
       var next = 0
       var again: [Member] = []
       let isJoint = plugin.isJoint

@@ -47,6 +47,7 @@ enum SinkLoop {
   private static func take<S: Sink>(_ lease: Lease, _ sink: inout S, _ worker: Worker) throws {
     let handoff = worker.handoff
     var lease = lease
+    worker.chaos?.strike()
     handoff.begin(lease)
     if worker.policy.isPoison(lease.deaths) {
       return try worker.giveUp(lease: lease, MessagePolicy.poison(lease.deaths), errors: lease.errors)

@@ -44,6 +44,7 @@ enum SourceLoop {
         }
         continue
       }
+      worker.chaos?.strike()
       handoff.begin()
       let step: SourceStep
       do {

@@ -41,6 +41,7 @@ enum TransformLoop {
       return try worker.giveUp(lease, MessagePolicy.poison(lease.deaths), errors: lease.errors)
     }
     while true {
+      worker.chaos?.strike()
       handoff.begin(lease)
       do {
         try transform.process(Message(lease), out)

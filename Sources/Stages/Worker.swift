@@ -144,6 +144,8 @@ struct Worker {
   let mostClaimed: Int
   /// Keeps the stage to its `rate`; nil without one.
   let pacer: Pacer?
+  /// Nil when nothing disturbs the worker on purpose.
+  let chaos: ChaosMaker?
 
   init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
     given = try order.given(spec)
@@ -165,6 +167,7 @@ struct Worker {
     } catch let error as SystemError {
       throw WorkerFailure(.system, "\(error)")
     }
+    chaos = ChaosMaker(order, handoff, cell, control)
     policy = MessagePolicy(retries: order.retries, deaths: order.deaths, then: order.then, maxDeadLetters: order.maxDeadLetters)
   }
 

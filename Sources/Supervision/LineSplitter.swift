@@ -77,6 +77,7 @@ extension WorkerMessage {
     case .messageDeadLettered(let id, let error, let errors, let deaths):
       .messageDeadLettered(id: clean(id), error: clean(error), errors: errors, deaths: deaths)
     case .failed(let code, let text): .failed(code: code, text: clean(text))
+    case .chaos(let deed): .chaos(deed)
     }
   }
 }

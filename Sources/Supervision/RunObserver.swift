@@ -1,3 +1,4 @@
+package import Plans
 package import Rings
 
 /// Hears what happens in a run. Called on the main thread; what it takes, the run waits.
@@ -31,6 +32,8 @@ package struct RunOptions: Sendable {
   /// The folder where rings and cells are files, so that the run may go on after its runner was killed; nil for memory.
   package var state: String?
   package var sync: Sync
+  /// How the workers are disturbed on purpose; nil for not at all.
+  package var chaos: Chaos?
 
   /// What a state directory survives beyond the processes.
   package enum Sync: String, Sendable, CaseIterable {

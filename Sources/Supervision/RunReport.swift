@@ -27,6 +27,16 @@ package struct RunReport: Sendable {
     /// Messages in its queue, and how many it takes; nil for a source.
     package var queued: Int?
     package var capacity: Int?
+    package var chaos = ChaosCounts()
+  }
+
+  /// What `--chaos` has done.
+  package struct ChaosCounts: Sendable, Equatable {
+    package var kills = 0
+    package var stops = 0
+    package var delays = 0
+
+    var json: [(String, JSON)] { [("kills", .integer(kills)), ("stops", .integer(stops)), ("delays", .integer(delays))] }
   }
 
   /// What went into a stage's ring and what became of it.
@@ -55,6 +65,17 @@ package struct RunReport: Sendable {
   package var stages: [StageReport]
   package var ledger: [LedgerLine]
   package var bottleneck: Bottleneck?
+  /// Nil when nothing was disturbed on purpose.
+  package var chaosSeed: Int?
+
+  /// What was done to all stages.
+  package var chaos: ChaosCounts {
+    stages.reduce(into: ChaosCounts()) { sum, stage in
+      sum.kills += stage.chaos.kills
+      sum.stops += stage.chaos.stops
+      sum.delays += stage.chaos.delays
+    }
+  }
 
   /// The same for a run in which nothing was done: what was counted, and no times.
   var withoutTimes: RunReport {
@@ -71,7 +92,12 @@ package struct RunReport: Sendable {
 
   package var json: JSON {
     func rounded(_ value: Double, _ digits: Double) -> JSON { .number((value * digits).rounded() / digits) }
-    return [
+    /// With what `--chaos` has done, if it was asked for.
+    func disturbed(_ json: JSON, _ counts: ChaosCounts, _ more: [(String, JSON)] = []) -> JSON {
+      guard chaosSeed != nil, case .object(let pairs) = json else { return json }
+      return .object(pairs + [("chaos", .object(counts.json + more))])
+    }
+    let json: JSON = [
       "pipeline": .string(pipeline), "outcome": .string(outcome), "exit_code": .integer(Int(code.rawValue)),
       "cause": cause.isEmpty ? .null : .string(cause), "seconds": rounded(seconds, 1000),
       "bottleneck": bottleneck.map { .string($0.stage) } ?? .null,
@@ -79,14 +105,14 @@ package struct RunReport: Sendable {
       "stages": .object(stages.map { stage in
         (
           stage.name,
-          [
+          disturbed([
             "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
             "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
             "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped), "restarts": .integer(stage.restarts),
             "busy": rounded(stage.busy, 10_000), "waiting_input": rounded(stage.waitingInput, 10_000),
             "waiting_room": rounded(stage.waitingRoom, 10_000),
             "latency_ms": ["p50": rounded(stage.p50, 1000), "p99": rounded(stage.p99, 1000), "max": rounded(stage.longest, 1000)],
-          ]
+          ], stage.chaos)
         )
       }),
       "ledger": .object(ledger.map { line in
@@ -99,6 +125,7 @@ package struct RunReport: Sendable {
         )
       }),
     ]
+    return disturbed(json, chaos, [("seed", chaosSeed.map(JSON.integer) ?? .null)])
   }
 }
 

@@ -59,8 +59,11 @@ private final class Runner {
   private var goneSince: [Int: UInt64] = [:]
   private let state: StateDirectory?
   private var hasBegun = false
+  private var chaos: ChaosKeeper?
 
   private enum Timer {
+    /// A worker that was stopped on purpose goes on.
+    case goOn(worker: Int)
     case supervisor(Supervisor.Event)
     case startup(worker: Int, start: Int, limit: Duration)
     case tick
@@ -77,6 +80,7 @@ private final class Runner {
     self.observer = observer
     self.began = began
     self.state = state
+    chaos = options.chaos.map(ChaosKeeper.init)
     supervisor = Supervisor(plan, from: standing)
   }
 
@@ -170,6 +174,9 @@ private final class Runner {
       } else {
         pending.append(.startupOver(worker: worker, start: start))
       }
+    case .goOn(let worker):
+      chaos?.wentOn(worker)
+      if let process = workers[worker], process.end == nil { process.child.goOn() }
     case .tick:
       observer.progressed(report())
       if let tick = options.tick { timers.append((now + tick, .tick)) }
@@ -178,7 +185,7 @@ private final class Runner {
       watch.beginSample(at: now)
       for worker in supervisor.workers(of: stage) {
         guard let process = workers[worker], supervisor.isAlive(worker), let cell = cell(worker) else { continue }
-        if watch.isStalled(worker, calls: cell.calls, isWaiting: cell.isWaiting, at: now) {
+        if watch.isStalled(worker, calls: cell.calls, isWaiting: cell.isWaiting || chaos?.isStopped(worker) ?? false, at: now) {
           let limit = plan.stages[stage].timeout.map { Quantity.describe($0) } ?? ""
           say(.runner, worker, "a message took longer than the timeout of \(limit): the worker is killed")
           process.child.killGroup()
@@ -208,6 +215,22 @@ private final class Runner {
       noteGivenUp(worker, "dropped a message: " + Self.givenUp(id, error, errors, deaths))
     case .messageDeadLettered(let id, let error, let errors, let deaths):
       noteGivenUp(worker, "made a dead letter: " + Self.givenUp(id, error, errors, deaths))
+    case .chaos(let deed): strike(worker, deed)
+    }
+  }
+
+  /// Does to a worker what `--chaos` has drawn for it.
+  private func strike(_ worker: Int, _ deed: Chaos.Deed) {
+    guard supervisor.isAlive(worker), let process = workers[worker], process.end == nil else { return }
+    switch deed {
+    case .kill:
+      chaos?.kill(worker)
+      process.child.killGroup()
+    case .stop:
+      guard let pause = chaos?.stop(worker, stage: supervisor.stage(of: worker)) else { return }
+      process.child.stop()
+      timers.append((.now + pause, .goOn(worker: worker)))
+    case .delay: chaos?.delayed(stage: supervisor.stage(of: worker))
     }
   }
 
@@ -243,9 +266,12 @@ private final class Runner {
       pending.append(.broken(code: .system, text: "\(error)"))
       return
     }
+    // What it said last is heard now, and there is nobody any more to do anything to.
+    workers[worker]?.end = process.end
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
+    process.isBlameless = chaos?.ended(worker, stage: supervisor.stage(of: worker), bySIGKILL: process.end == .signalled(9)) ?? false
     workers[worker] = process
-    pending.append(.reaped(worker: worker, end: end))
+    pending.append(.reaped(worker: worker, end: process.isBlameless ? .killed("chaos, \(end.text)") : end))
   }
 
   private func recover(_ worker: Int) {
@@ -256,7 +282,7 @@ private final class Runner {
       let summary = try Recovery.recover(
         worker: WorkerNumber(clamping: worker + 1), cell: cell,
         rings: memory.attachments(stage: stage, process: self.process(worker)),
-        countsDeaths: !supervisor.isStopping, death: process.death)
+        countsDeaths: !supervisor.isStopping && !process.isBlameless, death: process.death)
       for death in summary.deaths {
         say(.runner, worker, "had message \(death.id.hex) in hand when it died; \(death.deaths) of \(plan.stages[stage].onError.deaths) deaths")
       }
@@ -320,6 +346,7 @@ private final class Runner {
     order.limits = stage.limits
     order.nice = stage.nice
     order.affinity = stage.affinity
+    order.chaos = chaos(for: stage)
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
@@ -330,6 +357,13 @@ private final class Runner {
     failed = false
     goneSince[worker] = nil
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
+  }
+
+  /// What has been read from standard input cannot be read again: its reader is not killed on purpose.
+  private func chaos(for stage: Stage) -> Chaos? {
+    var chaos = options.chaos
+    if stage.resources.contains(.standardInput) { chaos?.kill = 0 }
+    return chaos
   }
 
   private func environment(for stage: Stage) -> [String] {
@@ -397,9 +431,11 @@ private final class Runner {
     }
     let bottleneck = Bottleneck.find(
       in: stages, writers: plan.stages.indices.map(plan.writers(to:)), readers: plan.stages.indices.map(plan.readers(of:)))
-    return RunReport(
+    var report = RunReport(
       pipeline: plan.name, outcome: supervisor.outcome.rawValue, code: supervisor.code, cause: supervisor.cause,
       seconds: (ContinuousClock.now - began).inSeconds, stages: stages, ledger: ledger, bottleneck: bottleneck)
+    report.chaosSeed = options.chaos?.seed
+    return report
   }
 
   private func cells(_ stage: Int) -> [CommitCell] {
@@ -446,6 +482,7 @@ private final class Runner {
     }
     if stage.kind == .sink { report.emitted = report.received &- report.dropped &- report.deadLettered }
     report.restarts = supervisor.restarts(of: index)
+    report.chaos = chaos?.counts[index] ?? RunReport.ChaosCounts()
     if there > 0 {
       report.waitingInput = min(1, waitedInput / there)
       report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)

@@ -25,6 +25,8 @@ struct WorkerProcess {
 
   /// How it ended, once it has been reaped.
   var end: ChildProcess.End?
+  /// Whether the runner has killed it on purpose: it is no death of the messages that it had in hand.
+  var isBlameless = false
 
   /// For the dead letters of the messages that it had in hand.
   var death: CommitCell.Death {

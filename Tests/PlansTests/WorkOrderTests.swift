@@ -31,12 +31,16 @@ struct WorkOrderTests {
     #expect(read.nice == -3)
     #expect(read.affinity == [0, 130])
     #expect(read.limits == order.limits)
+    #expect(read.chaos == nil)
     var source = order
     source.input = nil
     source.standardOutput = nil
+    source.chaos = Chaos("kill=1%,delay=0.5%")
+    source.chaos?.seed = 7
     let other = try #require(WorkOrder(decoding: source.encoded()))
     #expect(other.input == nil)
     #expect(other.standardOutput == nil)
+    #expect(other.chaos == source.chaos && other.chaos?.kill == 10_000 && other.chaos?.delay == 5000 && other.chaos?.seed == 7)
   }
 
   @Test(arguments: ["", "{}", "[]", "{\"stage\":\"a\"}", "{\"stage\":1}", "\u{0}"])
@@ -44,7 +48,7 @@ struct WorkOrderTests {
 
   @Test(arguments: [
     WorkerMessage.ready, .messageFailed(id: "00ff", error: "a \"b\"\n", errors: 3, deaths: 1), .messageDropped(id: "1", error: "", errors: 0, deaths: 9),
-    .failed(code: .io, text: "disk full"),
+    .failed(code: .io, text: "disk full"), .chaos(.stop),
   ])
   func aWorkersMessageIsOneLineThatReadsBack(_ message: WorkerMessage) throws {
     #expect(message.line.hasSuffix("\n"))
@@ -54,7 +58,7 @@ struct WorkOrderTests {
   }
 
   /// A broken worker may write anything.
-  @Test(arguments: ["{}", "[]", "1", "{\"ready\":false}", "{\"ready\":1}", "{\"failed\":3}", "{\"failed\":1e40}", "{\"message_failed\":1}"])
+  @Test(arguments: ["{}", "[]", "1", "{\"ready\":false}", "{\"ready\":1}", "{\"failed\":3}", "{\"failed\":1e40}", "{\"message_failed\":1}", "{\"chaos\":\"burn\"}"])
   func whatIsNoMessageIsNone(_ text: String) throws {
     #expect(WorkerMessage(try #require(JSONText.parse(Array(text.utf8)).node)) == nil)
   }

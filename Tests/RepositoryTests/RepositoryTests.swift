@@ -115,6 +115,25 @@ import Testing
     #expect(blocks("", in: readme).contains(broken.errors), "the README shows another message than:\n\(broken.errors)")
   }
 
+  /// The README's dead letters, sent again, and its chaos.
+  @Test func theReadmesReplayMendsAndItsChaosLosesNothing() throws {
+    let readme = try text("README.md")
+    let folder = try TemporaryFolder()
+    try folder.write("digest.yaml", try #require(blocks("yaml", in: readme).first))
+    try folder.write("numbers.yaml", try #require(blocks("yaml", in: readme).first { $0.contains("dead_letter") }))
+    for line in try #require(blocks("sh", in: readme).first { $0.contains("replay") }).split(separator: "\n") {
+      let words = line.split(separator: " ").map(String.init)
+      if words[0] == "mv" {
+        try FileManager.default.moveItem(atPath: folder.path(words[1]), toPath: folder.path(words[2]))
+        continue
+      }
+      let result = try Ringway.run(Array(words.dropFirst()) + ["--progress", "off"], in: folder.url, deadline: 240)
+      #expect(result.status == 0, "\(line): \(result.errors)")
+    }
+    #expect(folder.lines("numbers.txt") == (0..<100).map(String.init))
+    #expect(folder.lines("results.txt").count == 20_000)
+  }
+
   /// The README's commands with a state directory, on the README's file.
   @Test func theReadmesStateGoesOn() throws {
     let readme = try text("README.md")
