@@ -1,4 +1,4 @@
-package import Specs
+import Specs
 
 /// How often a run is to be disturbed on purpose: in parts of a million of the messages that a worker begins. At most one thing happens to
 /// one message, so together they are at most a million.
