@@ -78,6 +78,7 @@ package struct Planner {
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])
     makeRoomForDeadLetters(&plan)
     plan.reserve(surroundings)
+    checkQueueBytes(plan)
     checkMemory(plan, top[PipelineKeys.memory])
     checkResources()
     checkDescriptors(plan)

@@ -145,7 +145,11 @@ enum QueueKeys {
   static let capacity = Setting.integer(
     "capacity", "How many messages may wait or be worked on.", in: 1...1_048_576, default: 256, example: 64)
   static let message = Setting.size("message", "The largest message.", in: 1...(1 << 30), default: "1MiB", example: "64KiB")
-  static let group = SettingGroup(title: "`queue`", settings: [capacity.declaration, message.declaration])
+  static let bytes = Setting.size(
+    "bytes", "The most memory that the queue may take; writers wait for memory as they do for a place. As much as `capacity` messages can need unless given.",
+    in: 1...(1 << 50), example: "64MiB"
+  ).optional
+  static let group = SettingGroup(title: "`queue`", settings: [capacity.declaration, message.declaration, bytes.declaration])
 }
 
 enum RestartKeys {

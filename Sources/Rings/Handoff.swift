@@ -52,6 +52,8 @@ package final class Handoff {
   private let mostOutputs: Int
   /// The largest payload that every reader takes.
   private let mostBytes: Int
+  /// How many large and small payloads a call may have at once, where an output has fewer segments than its line has slots.
+  private let mostAtOnce: (large: Int, small: Int)?
   private let promises: Promises
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
@@ -71,6 +73,9 @@ package final class Handoff {
   @exclusivity(unchecked) private var skip: UInt64 = 0
   /// Messages of the open call that have readers, those that went on in parts not counted.
   @exclusivity(unchecked) private var made = 0
+  /// How many large and small payloads of the open call have not gone on; counted only where `mostAtOnce` is there.
+  @exclusivity(unchecked) private var sizes = (large: 0, small: 0)
+  @exclusivity(unchecked) private var reservedLength = 0
   /// The slot whose call is being handed over in parts, and how many outputs are gone.
   @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
   /// How often in a row there was room, and nothing could be taken.
@@ -101,6 +106,9 @@ package final class Handoff {
     }
     mostOutputs = outputs.map(\.ring.shape.capacity).min() ?? Int.max
     mostBytes = outputs.map(\.ring.shape.messageBytes).min() ?? Int.max
+    mostAtOnce =
+      outputs.contains(where: \.ring.shape.isTight)
+      ? (outputs.map(\.ring.shape.largeAtOnce).min() ?? Int.max, outputs.map(\.ring.shape.smallAtOnce).min() ?? Int.max) : nil
     record = cell.record
     sent = isUniform ? [] : cell.sent(outputs.count)
   }
@@ -231,6 +239,7 @@ package final class Handoff {
   private func open() {
     ordinal = 0
     made = 0
+    sizes = (0, 0)
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
@@ -255,9 +264,10 @@ package final class Handoff {
       ordinal += 1
       return
     }
-    try makeRoomInCall()
+    try makeRoomInCall(for: payload.count)
     let id = nextID
     for i in 0..<outputs.count { try outputs[i].append(payload, id, format: format) }
+    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
     ordinal += 1
   }
 
@@ -270,9 +280,10 @@ package final class Handoff {
       return
     }
     try checkLength(payload.count, readers)
-    try makeRoomInCall()
+    try makeRoomInCall(for: payload.count)
     let id = nextID
     for i in readers { try outputs[i].append(payload, id, format: format) }
+    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
     ordinal += 1
     made += 1
   }
@@ -305,7 +316,8 @@ package final class Handoff {
       try checkLength(length, readers(of: 0))
     }
     if ordinal < skip { return scratch(length) }
-    try makeRoomInCall()
+    try makeRoomInCall(for: length)
+    if mostAtOnce != nil { reservedLength = length }
     return try outputs[first].reserve(length)
   }
 
@@ -322,6 +334,7 @@ package final class Handoff {
       let payload = outputs[0].lastPayload
       for i in 1..<outputs.count { try outputs[i].append(payload, id, format: format) }
     }
+    if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
     ordinal += 1
   }
 
@@ -332,6 +345,7 @@ package final class Handoff {
       outputs[first].finish(length, id, format: format)
       let payload = outputs[first].lastPayload
       for i in readers.dropFirst() { try outputs[i].append(payload, id, format: format) }
+      if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
       made += 1
     }
     ordinal += 1
@@ -497,11 +511,13 @@ package final class Handoff {
     for i in 0..<outputs.count { try outputs[i].spillSurplus() }
     try giveWay()
     let concerned = (0..<outputs.count).filter { count($0) > 0 }
-    func hasRoom(_ output: Int) -> Bool { outputs[output].ring.hasRoom(max(1, min(count(output), mostOutputs))) }
-    // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
+    func hasRoom(_ output: Int) -> Bool {
+      outputs[output].ring.hasRoom(max(1, min(count(output), outputs[output].ring.shape.capacity))) && !outputs[output].lacksSegments(count(output))
+    }
+    // The first that has no room; if all have, the one where it is somebody else's turn.
     let blocked =
       concerned.first { outputs[$0].ring.isCrowded || !hasRoom($0) }
-      ?? concerned.first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
+      ?? concerned.first { outputs[$0].turn != 0 && !outputs[$0].hasTurn }
     let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
     if let blocked { try waiting { try outputs[blocked].waitForRoom(count(blocked), holdsTurn: holdsTurn) } }
     // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
@@ -591,18 +607,33 @@ package final class Handoff {
   /// over, and then the call itself, in parts. The cell names the input and how many outputs are gone, so that a worker
   /// which repeats the call skips as many.
   @inline(__always)
-  private func makeRoomInCall() throws {
+  private func makeRoomInCall(for length: Int) throws {
     guard hasInput else { return }
-    if isUniform {
+    if let mostAtOnce, length > RingShape.smallPayload ? sizes.large >= mostAtOnce.large : sizes.small >= mostAtOnce.small {
+      try handOverInParts()
+    } else if isUniform {
       if outputs[0].records.count - lastEnd(0) >= mostOutputs { try handOverInParts() }
     } else if (0..<outputs.count).contains(where: { outputs[$0].records.count - lastEnd($0) >= outputs[$0].ring.shape.capacity }) {
       try handOverInParts()
     }
   }
 
+  /// - Parameter reserved: a payload that had a large segment in mind may have become small, and could then need either
+  private func noteSize(_ length: Int, reserved: Int) {
+    if max(length, reserved) > RingShape.smallPayload { sizes.large += 1 }
+    if length <= RingShape.smallPayload { sizes.small += 1 }
+  }
+
+  /// After a part has gone: what is left of the call.
+  private func countSizes() {
+    sizes = (0, 0)
+    guard isUniform else { return }
+    for i in 0..<outputs[0].records.count { noteSize(Int(outputs[0].records[i].length), reserved: 0) }
+  }
+
   @inline(never)
   private func handOverInParts() throws {
-    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: mostOutputs) }
+    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: (0..<outputs.count).map { outputs[$0].records.count - lastEnd($0) }.max() ?? 0) }
     try commit()
     let slot = Int(inputPlace.slot)
     let before = part?.slot == slot ? part?.count ?? 0 : skip
@@ -632,6 +663,7 @@ package final class Handoff {
       try cell.clearBusy()
       for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count) }
       part = (slot, gone)
+      if mostAtOnce != nil { countSizes() }
       return
     }
   }

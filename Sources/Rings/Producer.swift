@@ -408,14 +408,11 @@ struct Producer: ~Copyable {
       SharedWord.fence()
       ring.wakeAll(.producers)
     }
-    let first = records.isEmpty ? nil : records[0]
-    let needsLarge = first.map { $0.spilled != nil && Int($0.length) > RingShape.smallPayload } ?? false
-    let needsSmall = first.map { $0.spilled != nil && Int($0.length) <= RingShape.smallPayload } ?? false
+    let needed = segmentsNeeded(wanted)
     let isReady = { [ring, view, owner] in
       let turn = view.word(Ring.Offset.starving).relaxed
       if turn != 0, turn != UInt64(owner) { return holdsTurn && turn < UInt64(owner) }
-      return !ring.isCrowded && ring.hasRoom(wanted)
-        && (!needsLarge || ring.hasFreeSegment(isLarge: true)) && (!needsSmall || ring.hasFreeSegment(isLarge: false))
+      return !ring.isCrowded && ring.hasRoom(wanted) && ring.hasFreeSegments(small: needed.small, large: needed.large)
     }
     let start = Clock.now
     if !spin.spin(from: start, until: isReady) {
@@ -431,8 +428,21 @@ struct Producer: ~Copyable {
   var turn: UInt64 { view.word(Ring.Offset.starving).relaxed }
   var hasTurn: Bool { turn == UInt64(owner) }
 
-  /// Whether the next payload lies in private memory, for want of a segment.
-  var lacksSegment: Bool { !records.isEmpty && records[0].spilled != nil }
+  /// Whether some of the first payloads lie in private memory, for want of segments that are still not there.
+  func lacksSegments(_ count: Int) -> Bool {
+    let needed = segmentsNeeded(count)
+    return !ring.hasFreeSegments(small: needed.small, large: needed.large)
+  }
+
+  /// How many segments those of the first `count` payloads need that lie in private memory.
+  private func segmentsNeeded(_ count: Int) -> (small: Int, large: Int) {
+    var small = 0
+    var large = 0
+    for i in 0..<min(count, records.count) where records[i].spilled != nil {
+      if Int(records[i].length) > RingShape.smallPayload { large += 1 } else { small += 1 }
+    }
+    return ((small + 3) / 4, large)
+  }
 
   /// Lets the others go on.
   func endTurn() {

@@ -50,7 +50,7 @@ final class StageMemory {
     var shape: RingShape?
     if let queue = stage.queue {
       let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
-      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
+      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes, bytes: queue.bytes)
       if shape == nil { throw Failure(code: .system, text: "the queues cannot be made: \(SystemError("ring", stage.name, errno: 22))") }
     }
     if let state {

@@ -214,6 +214,14 @@ struct PlannerTests {
       "2:1 too-many-processes: the stages have 4101 processes, but a pipeline has at most 4095; lower `processes`; the most have b 4000, c 100, a 1",
       world: World(descriptors: 1 << 20)),
     Broken(
+      "less memory for a queue than its writers need",
+      """
+        a: {plugin: numbers}
+        b: {plugin: add, inputs: [a], processes: 2, queue: {bytes: 2MiB}}
+        c: {plugin: drop, inputs: [b], queue: {message: 64KiB, bytes: 100KiB}}
+      """,
+      "5:65 queue-bytes: the queue needs more than 100 KiB for messages of up to 64 KiB from 2 processes; raise `bytes` to at least 192KiB, or lower `message`"),
+    Broken(
       "a source with a queue",
       """
         a: {plugin: numbers, queue: {capacity: 3}}
@@ -252,7 +260,7 @@ struct PlannerTests {
         b: {plugin: add, inputs: [a], queue: {capacity: 63, message: 16MiB}}
         c: {plugin: drop, inputs: [b], queue: {capacity: 7}}
       """,
-      "4:64 memory-budget: the queues reserve 1.0 GiB, more than half of the available memory (512 MiB); the most is reserved by \"b\" (63 x 16 MiB) 1 GiB, \"c\" (7 x 1 MiB) 8 MiB; lower `capacity` or `message`, or allow more with `memory`",
+      "4:64 memory-budget: the queues reserve 1.0 GiB, more than half of the available memory (512 MiB); the most is reserved by \"b\" (63 x 16 MiB) 1 GiB, \"c\" (7 x 1 MiB) 8 MiB; lower `capacity` or `message`, bound it with `bytes`, or allow more with `memory`",
       world: World(memory: 1 << 30)),
     Broken(
       "too few descriptors",
@@ -296,7 +304,7 @@ struct PlannerTests {
       """)
     #expect(
       checked.lines == [
-        "5:3 memory-budget: the queues reserve 257 MiB, but `memory` allows only 100 MiB; the most is reserved by \"b\" (256 x 1 MiB) 257 MiB; lower `capacity` or `message`, or raise `memory`"
+        "5:3 memory-budget: the queues reserve 257 MiB, but `memory` allows only 100 MiB; the most is reserved by \"b\" (256 x 1 MiB) 257 MiB; lower `capacity` or `message`, bound it with `bytes`, or raise `memory`"
       ])
   }
 

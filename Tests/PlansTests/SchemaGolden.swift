@@ -238,6 +238,15 @@ enum SchemaGolden {
                   "examples": [
                     "64KiB"
                   ]
+                },
+                "bytes": {
+                  "description": "The most memory that the queue may take; writers wait for memory as they do for a place. As much as `capacity` messages can need unless given.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$|\\$\\{",
+                  "x-expected": "a size from 1 B to 1024 TiB with its unit, such as 64KiB or 1MB",
+                  "examples": [
+                    "64MiB"
+                  ]
                 }
               },
               "x-expected": "a mapping",

@@ -24,6 +24,8 @@ extension RingsTests {
     var drops = false
     /// Another transform has died with the first messages, one of them in hand.
     var isRedelivered = false
+    /// The rings have the least memory that they can do with.
+    var isTight = false
     var testDescription: String { name }
   }
 
@@ -43,6 +45,9 @@ extension RingsTests {
     Shape(name: "messages that come back", capacity: 3, batch: 2, isRedelivered: true),
     Shape(name: "parts of messages that come back", capacity: 2, emit: 3, isRedelivered: true),
     Shape(name: "everything", capacity: 5, emit: 2, batch: 2, readers: 2, payload: 17_000),
+    Shape(name: "the least memory", capacity: 5, batch: 3, payload: 17_000, isTight: true),
+    Shape(name: "the least memory, that is full", capacity: 5, batch: 3, readers: 2, payload: 17_000, isCrowded: true, isTight: true),
+    Shape(name: "calls in parts in the least memory", capacity: 5, emit: 3, readers: 2, payload: 17_000, isTight: true),
   ]
 
   enum Victim: String, CaseIterable, Sendable { case source, transform, sink }
@@ -101,8 +106,10 @@ private final class Line {
   init(_ shape: RingsTests.AbandonedHandoffTests.Shape) throws {
     self.shape = shape
     func ring(_ producers: Int) throws -> Ring {
-      let ringShape = try #require(RingShape(capacity: shape.capacity, messageBytes: 32_768, producers: producers, consumers: 1))
-      return try Ring.create(ringShape, name: "test", start: shape.start)
+      let least = RingShape.leastBytes(capacity: shape.capacity, messageBytes: 32_768, producers: producers, consumers: 1)
+      let ringShape = RingShape(
+        capacity: shape.capacity, messageBytes: 32_768, producers: producers, consumers: 1, bytes: shape.isTight ? least : nil)
+      return try Ring.create(try #require(ringShape), name: "test", start: shape.start)
     }
     input = try ring(1)
     outputs = try (0..<shape.readers).map { _ in try ring(1) }
@@ -272,10 +279,10 @@ private final class Line {
         handoff.begin(leases[0])
         let text = String(decoding: leases[0].payload, as: UTF8.self).split(separator: " ")[0]
         for i in 0..<shape.emit {
-          if shape.emit > shape.capacity { try relieve() }
+          if goesInParts { try relieve() }
           try emit("\(text).\(i)", handoff)
         }
-        if shape.emit > shape.capacity { try relieve() }
+        if goesInParts { try relieve() }
         if isDropped(Int(text) ?? 0) {
           handoff.abandon()
           handoff.begin(leases[0])
@@ -298,7 +305,11 @@ private final class Line {
     }
   }
 
-  private func hasRoom(_ ring: Ring, _ count: Int) -> Bool { shape.isCrowded || ring.hasRoom(count) }
+  private var goesInParts: Bool { shape.emit > shape.capacity || shape.isTight && shape.emit > 1 }
+
+  private func hasRoom(_ ring: Ring, _ count: Int) -> Bool {
+    shape.isCrowded || ring.hasRoom(count) && (!shape.isTight || ring.hasFreeSegments(small: 0, large: 1))
+  }
 
   /// Readers go on while a call hands over its parts.
   private func relieve() throws {
