@@ -29,6 +29,7 @@ extension Plan {
       "queue": stage.queue.map {
         [
           "capacity": .integer($0.capacity), "message_bytes": .integer($0.messageBytes), "bytes": $0.bytes.map(JSON.integer) ?? .null,
+          "when_full": .string($0.whenFull.rawValue),
           "reserved_bytes": .integer($0.reservedBytes),
         ]
       } ?? .null,

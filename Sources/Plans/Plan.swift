@@ -144,14 +144,23 @@ package struct Queue: Sendable, Equatable {
   package var messageBytes: Int
   /// The most memory that it may reserve; nil for as much as its messages can need.
   package var bytes: Int?
+  package var whenFull = WhenFull.block
   /// What its ring reserves, in bytes, and the least that it can do with; the planner fills it in.
   package var reservedBytes = 0
   package var leastBytes = 0
 
-  package init(capacity: Int = 256, messageBytes: Int = 1 << 20, bytes: Int? = nil) {
+  /// What happens to a message that finds no room: its writer waits, or something is dropped and counted.
+  package enum WhenFull: String, Sendable, CaseIterable {
+    case block
+    case dropNewest = "drop_newest"
+    case dropOldest = "drop_oldest"
+  }
+
+  package init(capacity: Int = 256, messageBytes: Int = 1 << 20, bytes: Int? = nil, whenFull: WhenFull = .block) {
     self.capacity = capacity
     self.messageBytes = messageBytes
     self.bytes = bytes
+    self.whenFull = whenFull
   }
 }
 

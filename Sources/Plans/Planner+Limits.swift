@@ -88,6 +88,28 @@ extension Planner {
     }
   }
 
+  /// What a queue that drops cannot do.
+  mutating func checkDroppingQueues(_ plan: Plan) {
+    for draft in drafts {
+      guard let index = plan.index(of: draft.name) else { continue }
+      let stage = plan.stages[index]
+      if let queue = stage.queue, queue.whenFull == .dropOldest, queue.capacity <= stage.processes {
+        report(
+          "drop-oldest-capacity",
+          "the queue takes \(queue.capacity) \(queue.capacity == 1 ? "message" : "messages"), all of which may be worked on at once: then none is there to be dropped",
+          draft.place("queue", "when_full"), draft.path + ".queue.capacity",
+          "raise `capacity` to at least \(stage.processes + 1)" + (stage.processes > 1 ? ", or lower `processes`" : ""))
+      }
+      let readers = plan.readers(of: index).count
+      if readers > Plan.mostCountedReaders, !plan.isUniform(index) {
+        report(
+          "too-many-readers",
+          "\(readers) stages read \"\(draft.name)\", but where ports are read or a queue drops at most \(Plan.mostCountedReaders) can be counted apart", draft.keySpan,
+          draft.path, "read it through a stage that hands everything on")
+      }
+    }
+  }
+
   /// The three largest of some, with their amounts: `"send" 1 GiB, "detect" 64 MiB`.
   private func largest(_ all: [(name: String, amount: Int)], _ describe: (Int) -> String) -> String {
     all.enumerated().filter { $0.element.amount > 0 }
@@ -139,5 +161,6 @@ extension Queue {
   /// `64 x 1 MiB`
   package var described: String {
     "\(capacity) x \(Quantity.describe(bytes: messageBytes))" + (bytes.map { " in \(Quantity.describe(bytes: $0))" } ?? "")
+      + (whenFull == .block ? "" : ", \(whenFull.rawValue)")
   }
 }

@@ -79,6 +79,7 @@ package struct Planner {
     makeRoomForDeadLetters(&plan)
     plan.reserve(surroundings)
     checkQueueBytes(plan)
+    checkDroppingQueues(plan)
     checkMemory(plan, top[PipelineKeys.memory])
     checkResources()
     checkDescriptors(plan)

@@ -11,7 +11,7 @@ final class StageMemory {
     var cells: CellBlock
     var sockets: [Int32] = []
     /// The ring of each reader, and the first of this stage's producer lanes in it.
-    var outputs: [(ring: Ring, firstLane: Int, ports: [Int])] = []
+    var outputs: [(ring: Ring, firstLane: Int, ports: [Int], whenFull: Queue.WhenFull)] = []
   }
 
   typealias Failure = StartFailure
@@ -30,7 +30,7 @@ final class StageMemory {
     for i in plan.stages.indices {
       for reader in plan.readers(of: i) {
         guard let ring = parts[reader].ring else { continue }
-        parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader)))
+        parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader), plan.stages[reader].queue?.whenFull ?? .block))
         firstLanes[reader] += plan.stages[i].processes
       }
       for case .listens(let address, let setting) in plan.stages[i].resources {

@@ -222,6 +222,21 @@ struct PlannerTests {
       """,
       "5:65 queue-bytes: the queue needs more than 100 KiB for messages of up to 64 KiB from 2 processes; raise `bytes` to at least 192KiB, or lower `message`"),
     Broken(
+      "a queue whose readers hold all that it takes",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], processes: 2, queue: {capacity: 2, when_full: drop_oldest}}
+        c: {plugin: drop, inputs: [a], queue: {capacity: 1, when_full: drop_newest}}
+      """,
+      "4:80 drop-oldest-capacity: the queue takes 2 messages, all of which may be worked on at once: then none is there to be dropped; raise `capacity` to at least 3, or lower `processes`"),
+    Broken(
+      "more readers than are counted apart",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], queue: {when_full: drop_newest}}
+      """ + (1...47).map { "\n  c\($0): {plugin: drop, inputs: [a]}" }.joined(),
+      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read or a queue drops at most 47 can be counted apart; read it through a stage that hands everything on"),
+    Broken(
       "a source with a queue",
       """
         a: {plugin: numbers, queue: {capacity: 3}}

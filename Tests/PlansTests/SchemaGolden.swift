@@ -247,6 +247,25 @@ enum SchemaGolden {
                   "examples": [
                     "64MiB"
                   ]
+                },
+                "when_full": {
+                  "description": "What happens to a message that finds no room: its writer waits (`block`), it is dropped itself (`drop_newest`), or the oldest that nobody works on makes room for it (`drop_oldest`). What is dropped is counted.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "string",
+                    "enum": [
+                      "block",
+                      "drop_newest",
+                      "drop_oldest"
+                    ],
+                    "x-expected": "block, drop_newest or drop_oldest"
+                  },
+                  "default": "block",
+                  "examples": [
+                    "drop_oldest"
+                  ]
                 }
               },
               "x-expected": "a mapping",
