@@ -89,7 +89,7 @@ let package = Package(
     tests("SupervisionTests", ["Harness", "Supervision", "Plans", "Rings", "Platform", "Specs"]),
     tests("CommandsTests", ["Harness", "ringway"], excluding: ["Golden"]),
     .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
-    tests("PipelineTests", ["Harness", "Specs", "ringway", "bench", "Platform", "Rings"]),
+    tests("PipelineTests", ["Harness", "Plans", "Specs", "ringway", "bench", "Platform", "Rings"]),
     // Judges what the torture leaves; shares no code with what it judges.
     .executableTarget(name: "oracle", path: "Tests/Oracle", cSettings: [.unsafeFlags(["-O2", "-Wall", "-Wextra"])]),
     tests("RepositoryTests", ["Harness", "Commands", "ringway"]),

@@ -143,8 +143,11 @@ struct Check {
       case .failed(let reason): return .failed(reason)
       }
     }
-    all.ringBytes = { capacity, message, producers, consumers in
-      RingShape(capacity: capacity, messageBytes: message, producers: producers, consumers: consumers)?.bytes ?? 0
+    all.ringBytes = { queue, producers, consumers in
+      let least = RingShape.leastBytes(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: consumers) ?? 0
+      let shape = RingShape(
+        capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: consumers, bytes: queue.bytes.map { max($0, least) })
+      return (shape?.bytes ?? 0, least)
     }
     return all
   }

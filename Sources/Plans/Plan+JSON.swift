@@ -28,7 +28,8 @@ extension Plan {
       "processes": .integer(stage.processes), "inputs": .array(stage.inputs.map(JSON.string)), "outputs": outputs,
       "queue": stage.queue.map {
         [
-          "capacity": .integer($0.capacity), "message_bytes": .integer($0.messageBytes),
+          "capacity": .integer($0.capacity), "message_bytes": .integer($0.messageBytes), "bytes": $0.bytes.map(JSON.integer) ?? .null,
+          "when_full": .string($0.whenFull.rawValue),
           "reserved_bytes": .integer($0.reservedBytes),
         ]
       } ?? .null,

@@ -59,8 +59,9 @@ package struct Plan: Sendable {
     for i in stages.indices {
       guard let queue = stages[i].queue else { continue }
       let producers = writers(to: i).reduce(0) { $0 + stages[$1].processes }
-      let bytes = surroundings.ringBytes(queue.capacity, queue.messageBytes, producers, stages[i].processes)
-      stages[i].queue?.reservedBytes = bytes
+      let bytes = surroundings.ringBytes(queue, producers, stages[i].processes)
+      stages[i].queue?.reservedBytes = bytes.reserved
+      stages[i].queue?.leastBytes = bytes.least
     }
   }
 
@@ -141,12 +142,25 @@ package struct Queue: Sendable, Equatable {
   package var capacity: Int
   /// The largest message, in bytes.
   package var messageBytes: Int
-  /// What its ring reserves, in bytes; the planner fills it in.
+  /// The most memory that it may reserve; nil for as much as its messages can need.
+  package var bytes: Int?
+  package var whenFull = WhenFull.block
+  /// What its ring reserves, in bytes, and the least that it can do with; the planner fills it in.
   package var reservedBytes = 0
+  package var leastBytes = 0
 
-  package init(capacity: Int = 256, messageBytes: Int = 1 << 20) {
+  /// What happens to a message that finds no room: its writer waits, or something is dropped and counted.
+  package enum WhenFull: String, Sendable, CaseIterable {
+    case block
+    case dropNewest = "drop_newest"
+    case dropOldest = "drop_oldest"
+  }
+
+  package init(capacity: Int = 256, messageBytes: Int = 1 << 20, bytes: Int? = nil, whenFull: WhenFull = .block) {
     self.capacity = capacity
     self.messageBytes = messageBytes
+    self.bytes = bytes
+    self.whenFull = whenFull
   }
 }
 

@@ -72,7 +72,42 @@ extension Planner {
           ? "more than half of the available memory (\(Quantity.describe(bytes: budget)))"
           : "but `memory` allows only \(Quantity.describe(bytes: budget))"),
       place, most.path + ".queue",
-      "the most is reserved by \(largest); lower `capacity` or `message`, or \(given == nil ? "allow more with" : "raise") `memory`")
+      "the most is reserved by \(largest); lower `capacity` or `message`, bound it with `bytes`, or \(given == nil ? "allow more with" : "raise") `memory`")
+  }
+
+  /// A queue's `bytes` that are fewer than its producers need so as not to wait for one another for ever.
+  mutating func checkQueueBytes(_ plan: Plan) {
+    for draft in drafts {
+      guard let index = plan.index(of: draft.name), let queue = plan.stages[index].queue, let bytes = queue.bytes, bytes < queue.leastBytes else { continue }
+      let producers = plan.writers(to: index).reduce(0) { $0 + plan.stages[$1].processes }
+      report(
+        "queue-bytes",
+        "the queue needs more than \(Quantity.describe(bytes: bytes)) for messages of up to \(Quantity.describe(bytes: queue.messageBytes)) from "
+          + (producers == 1 ? "one process" : "\(producers) processes"),
+        draft.place("queue", "bytes"), draft.path + ".queue.bytes", "raise `bytes` to at least \((queue.leastBytes + 1023) / 1024)KiB, or lower `message`")
+    }
+  }
+
+  /// What a queue that drops cannot do.
+  mutating func checkDroppingQueues(_ plan: Plan) {
+    for draft in drafts {
+      guard let index = plan.index(of: draft.name) else { continue }
+      let stage = plan.stages[index]
+      if let queue = stage.queue, queue.whenFull == .dropOldest, queue.capacity <= stage.processes {
+        report(
+          "drop-oldest-capacity",
+          "the queue takes \(queue.capacity) \(queue.capacity == 1 ? "message" : "messages"), all of which may be worked on at once: then none is there to be dropped",
+          draft.place("queue", "when_full"), draft.path + ".queue.capacity",
+          "raise `capacity` to at least \(stage.processes + 1)" + (stage.processes > 1 ? ", or lower `processes`" : ""))
+      }
+      let readers = plan.readers(of: index).count
+      if readers > Plan.mostCountedReaders, !plan.isUniform(index) {
+        report(
+          "too-many-readers",
+          "\(readers) stages read \"\(draft.name)\", but where ports are read or a queue drops at most \(Plan.mostCountedReaders) can be counted apart", draft.keySpan,
+          draft.path, "read it through a stage that hands everything on")
+      }
+    }
   }
 
   /// The three largest of some, with their amounts: `"send" 1 GiB, "detect" 64 MiB`.
@@ -124,5 +159,8 @@ extension Planner {
 
 extension Queue {
   /// `64 x 1 MiB`
-  package var described: String { "\(capacity) x \(Quantity.describe(bytes: messageBytes))" }
+  package var described: String {
+    "\(capacity) x \(Quantity.describe(bytes: messageBytes))" + (bytes.map { " in \(Quantity.describe(bytes: $0))" } ?? "")
+      + (whenFull == .block ? "" : ", \(whenFull.rawValue)")
+  }
 }

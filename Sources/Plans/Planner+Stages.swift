@@ -84,7 +84,7 @@ extension Planner {
         "put `queue` under the stage that reads \"\(draft.name)\"")
     } else {
       let queue = read(QueueKeys.group, given[StageKeys.queue], draft.keySpan, draft.path + ".queue")
-      draft.stage.queue = Queue(capacity: queue[QueueKeys.capacity], messageBytes: queue[QueueKeys.message])
+      draft.stage.queue = Queue(capacity: queue[QueueKeys.capacity], messageBytes: queue[QueueKeys.message], bytes: queue[QueueKeys.bytes], whenFull: queue[QueueKeys.whenFull])
     }
   }
 

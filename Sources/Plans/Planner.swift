@@ -78,6 +78,8 @@ package struct Planner {
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])
     makeRoomForDeadLetters(&plan)
     plan.reserve(surroundings)
+    checkQueueBytes(plan)
+    checkDroppingQueues(plan)
     checkMemory(plan, top[PipelineKeys.memory])
     checkResources()
     checkDescriptors(plan)

@@ -39,8 +39,13 @@ extension Plan {
     stages[reader].inputs.map(StageInput.init).filter { $0.stage == stages[writer].name }.compactMap { stages[writer].port($0.port) }.sorted()
   }
 
-  /// Whether every reader of a stage gets all that it hands on.
-  package func isUniform(_ writer: Int) -> Bool { readers(of: writer).allSatisfy { ports(from: writer, to: $0) == [0] } }
+  /// Whether every reader of a stage gets all that it hands on. Where not, the cells of its workers count each reader's share apart.
+  package func isUniform(_ writer: Int) -> Bool {
+    readers(of: writer).allSatisfy { ports(from: writer, to: $0) == [0] && stages[$0].queue?.whenFull ?? .block == .block }
+  }
+
+  /// How many readers are counted apart: a cell has room for so many.
+  package static let mostCountedReaders = 47
 
   /// The readers of a port, by number.
   func readers(of stage: Int, port: Int) -> [Int] { readers(of: stage).filter { ports(from: stage, to: $0).contains(port) } }

@@ -145,7 +145,19 @@ enum QueueKeys {
   static let capacity = Setting.integer(
     "capacity", "How many messages may wait or be worked on.", in: 1...1_048_576, default: 256, example: 64)
   static let message = Setting.size("message", "The largest message.", in: 1...(1 << 30), default: "1MiB", example: "64KiB")
-  static let group = SettingGroup(title: "`queue`", settings: [capacity.declaration, message.declaration])
+  static let bytes = Setting.size(
+    "bytes", "The most memory that the queue may take; writers wait for memory as they do for a place. As much as `capacity` messages can need unless given.",
+    in: 1...(1 << 50), example: "64MiB"
+  ).optional
+  static let whenFull = Setting<Queue.WhenFull>.choice(
+    "when_full",
+    """
+    What happens to a message that finds no room: its writer waits (`block`), it is dropped itself (`drop_newest`), or the oldest that nobody works on \
+    makes room for it (`drop_oldest`). What is dropped is counted.
+    """,
+    default: .block, example: .dropOldest)
+  static let group = SettingGroup(
+    title: "`queue`", settings: [capacity.declaration, message.declaration, bytes.declaration, whenFull.declaration])
 }
 
 enum RestartKeys {
@@ -191,6 +203,7 @@ enum ErrorKeys {
 }
 
 extension ErrorPolicy.Then: Choice {}
+extension Queue.WhenFull: Choice {}
 
 extension Setting {
   /// The same setting where leaving it out means nil.

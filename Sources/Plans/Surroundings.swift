@@ -20,8 +20,8 @@ package struct Surroundings: Sendable {
   /// Tells a file from every other, whatever it is called: two names with one identity are hard links. Nil when there is
   /// no such file.
   package var identity: @Sendable (String) -> Identity? = { _ in nil }
-  /// Bytes that the ring of such a queue reserves.
-  package var ringBytes: @Sendable (_ capacity: Int, _ messageBytes: Int, _ producers: Int, _ consumers: Int) -> Int = { _, _, _, _ in 0 }
+  /// Bytes that the ring of such a queue reserves, and the least that it can do with.
+  package var ringBytes: @Sendable (_ queue: Queue, _ producers: Int, _ consumers: Int) -> (reserved: Int, least: Int) = { _, _, _ in (0, 0) }
 
   /// The file of a program, absolute: a name is looked up in the stage's PATH, a path is relative to the pipeline file's folder.
   package var program: @Sendable (_ name: String, _ environment: [(name: String, value: String)], _ directory: String) -> String? = { _, _, _ in nil }

@@ -3,7 +3,9 @@ import Specs
 extension WorkOrder {
   /// The order as the worker reads it.
   package func encoded() -> [UInt8] {
-    func attachment(_ a: Attachment) -> JSON { ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane), "ports": .array(a.ports.map(JSON.integer))] }
+    func attachment(_ a: Attachment) -> JSON {
+      ["descriptor": .integer(a.descriptor), "lane": .integer(a.lane), "ports": .array(a.ports.map(JSON.integer)), "when_full": .string(a.whenFull.rawValue)]
+    }
     let json: JSON = [
       "stage": .string(stage), "plugin": .string(plugin), "kind": .string(kind.rawValue), "library": library.map(JSON.string) ?? .null, "worker": .integer(worker), "process": .integer(process),
       "directory": .string(directory), "settings": JSON(settings), "retries": .integer(retries), "deaths": .integer(deaths),
@@ -28,7 +30,8 @@ extension WorkOrder {
     guard let node = JSONText.parse(bytes).node else { return nil }
     func attachment(_ node: Node?) -> Attachment? {
       guard let descriptor = node?["descriptor"]?.integer, let lane = node?["lane"]?.integer else { return nil }
-      return Attachment(descriptor: descriptor, lane: lane, ports: node?["ports"]?.items?.compactMap(\.integer) ?? [0])
+      return Attachment(descriptor: descriptor, lane: lane, ports: node?["ports"]?.items?.compactMap(\.integer) ?? [0],
+        whenFull: node?["when_full"]?.string.flatMap(Queue.WhenFull.init(rawValue:)) ?? .block)
     }
     guard
       let stage = node["stage"]?.string, let plugin = node["plugin"]?.string,

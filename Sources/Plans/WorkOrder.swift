@@ -19,11 +19,14 @@ package struct WorkOrder: Sendable {
     package var lane: Int
     /// The ports of the stage that an output reads, by number.
     package var ports: [Int]
+    /// What an output does without room.
+    package var whenFull: Queue.WhenFull
 
-    package init(descriptor: Int, lane: Int, ports: [Int] = [0]) {
+    package init(descriptor: Int, lane: Int, ports: [Int] = [0], whenFull: Queue.WhenFull = .block) {
       self.descriptor = descriptor
       self.lane = lane
       self.ports = ports
+      self.whenFull = whenFull
     }
   }
 

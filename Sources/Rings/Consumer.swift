@@ -213,30 +213,11 @@ struct Consumer: ~Copyable {
 
   /// leased -> settling: its owner is about to commit.
   @inline(__always)
-  func settle(_ place: Lease.Place) throws {
-    let word = view.slot(Int(place.slot)).word
-    var found = SlotWord(raw: word.acquired)
-    while true {
-      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to settle") }
-      // A producer may move the lease along in between: the lap is read again.
-      guard let other = word.exchange(found.raw, found.with(.settling).raw) else { break }
-      found = SlotWord(raw: other)
-    }
-    try Failpoint.settled.hit()
-  }
+  func settle(_ place: Lease.Place) throws { try view.settle(place, owner) }
 
   /// settling -> free in the next lap.
   @inline(__always)
-  func free(_ place: Lease.Place) throws {
-    let word = view.slot(Int(place.slot)).word
-    var found = SlotWord(raw: word.acquired)
-    while true {
-      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to free") }
-      guard let other = word.exchange(found.raw, SlotWord(found.lap &+ 1, .free).raw) else { break }
-      found = SlotWord(raw: other)
-    }
-    try Failpoint.freed.hit()
-  }
+  func free(_ place: Lease.Place) throws { try view.free(place, owner) }
 
   /// After the slots are free: gives the payloads' memory back and wakes the writers.
   func freed(_ run: ReleaseRun) throws {
@@ -303,6 +284,31 @@ struct ReleaseRun: BitwiseCopyable {
 }
 
 extension RingView {
+  @inline(__always)
+  func settle(_ place: Lease.Place, _ owner: WorkerNumber) throws {
+    let word = slot(Int(place.slot)).word
+    var found = SlotWord(raw: word.acquired)
+    while true {
+      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to settle") }
+      // A producer may move the lease along in between: the lap is read again.
+      guard let other = word.exchange(found.raw, found.with(.settling).raw) else { break }
+      found = SlotWord(raw: other)
+    }
+    try Failpoint.settled.hit()
+  }
+
+  @inline(__always)
+  func free(_ place: Lease.Place, _ owner: WorkerNumber) throws {
+    let word = slot(Int(place.slot)).word
+    var found = SlotWord(raw: word.acquired)
+    while true {
+      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to free") }
+      guard let other = word.exchange(found.raw, SlotWord(found.lap &+ 1, .free).raw) else { break }
+      found = SlotWord(raw: other)
+    }
+    try Failpoint.freed.hit()
+  }
+
   /// Takes acknowledged payloads off a segment's count. An older generation means that the sweep has freed it already.
   func release(_ index: Int, _ generation: UInt32, _ count: UInt64) {
     let word = segment(index)

@@ -12,7 +12,7 @@ package enum RingError: Error, CustomStringConvertible, Equatable {
     case .messageTooLarge(let length, let limit):
       "the message has \(length) bytes, but its reader's queue takes at most \(limit) (raise `queue.message` of the stage that reads it)"
     case .tooManyOutputs(let limit):
-      "it makes more than \(limit) messages that go on together, as many as its reader's queue holds (raise `queue.capacity` of the stage that reads it)"
+      "it makes more than \(limit) messages that go on together, as many as its reader's queue holds (raise `queue.capacity`, or `queue.bytes` if it has one, of the stage that reads it)"
     }
   }
 }

@@ -46,12 +46,17 @@ package final class Handoff {
   private let outputs: UnsafeMutableBufferPointer<Producer>
   /// The outputs that read each port.
   private let readers: [[Int]]
-  /// Whether every output gets every message: nobody reads a port.
+  private let whenFull: [WhenFull]
+  /// The outputs whose queues drop what finds no room.
+  private let dropping: [Int]
+  /// Whether every output gets every message: nobody reads a port, and nobody drops.
   private let isUniform: Bool
   private let stageHash: UInt64
   private let mostOutputs: Int
   /// The largest payload that every reader takes.
   private let mostBytes: Int
+  /// How many large and small payloads a call may have at once, where an output has fewer segments than its line has slots.
+  private let mostAtOnce: (large: Int, small: Int)?
   private let promises: Promises
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
@@ -59,8 +64,10 @@ package final class Handoff {
   @exclusivity(unchecked) private var ended = PlainBuffer<Call>(capacity: 256)
   /// Where outputs differ: for each ended call, how many records of each output belong to it and the ones before it.
   @exclusivity(unchecked) private var ends = PlainBuffer<Int>(capacity: 256)
-  /// What was handed over through each output, where outputs differ.
-  @exclusivity(unchecked) private var sent: [UInt64]
+  /// What each output was given and what was dropped there, where outputs differ.
+  @exclusivity(unchecked) private var counts: [UInt64]
+  /// How often in a row the oldest messages went and others took their places.
+  @exclusivity(unchecked) private var dropRounds = 0
   /// The call that is open, and of its input what a hand-over has to know.
   @exclusivity(unchecked) private var hasInput = false
   @exclusivity(unchecked) private var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
@@ -71,6 +78,9 @@ package final class Handoff {
   @exclusivity(unchecked) private var skip: UInt64 = 0
   /// Messages of the open call that have readers, those that went on in parts not counted.
   @exclusivity(unchecked) private var made = 0
+  /// How many large and small payloads of the open call have not gone on; counted only where `mostAtOnce` is there.
+  @exclusivity(unchecked) private var sizes = (large: 0, small: 0)
+  @exclusivity(unchecked) private var reservedLength = 0
   /// The slot whose call is being handed over in parts, and how many outputs are gone.
   @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
   /// How often in a row there was room, and nothing could be taken.
@@ -78,15 +88,19 @@ package final class Handoff {
 
   /// - Parameters:
   ///   - ports: what each output reads; nil when all of them read the main port and there is no other
+  ///   - whenFull: what each output does without room; nil when all of them make the worker wait
   ///   - promises: for measuring what each of them costs
   package init(
     worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)], ports: [PortSet]? = nil,
-    stageHash: UInt64, promises: Promises = .all
+    whenFull: [WhenFull]? = nil, stageHash: UInt64, promises: Promises = .all
   ) {
     self.worker = worker
     self.cell = cell
     let ports = ports ?? outputs.map { _ in .main }
-    isUniform = ports.allSatisfy { $0 == .main }
+    let whenFull = whenFull ?? outputs.map { _ in .block }
+    self.whenFull = whenFull
+    dropping = whenFull.indices.filter { whenFull[$0] != .block }
+    isUniform = ports.allSatisfy { $0 == .main } && dropping.isEmpty
     readers = (0..<PortSet.most).map { port in ports.indices.filter { ports[$0].contains(PortSet(port: port)) } }
     self.stageHash = stageHash
     self.promises = promises
@@ -97,12 +111,14 @@ package final class Handoff {
     }
     self.outputs = .allocate(capacity: outputs.count)
     for (i, given) in outputs.enumerated() {
-      self.outputs.initializeElement(at: i, to: Producer(given.ring, lane: given.lane, owner: worker))
+      self.outputs.initializeElement(at: i, to: Producer(given.ring, lane: given.lane, owner: worker, whenFull: whenFull[i]))
     }
     mostOutputs = outputs.map(\.ring.shape.capacity).min() ?? Int.max
     mostBytes = outputs.map(\.ring.shape.messageBytes).min() ?? Int.max
+    let tight = outputs.indices.filter { whenFull[$0] == .block && outputs[$0].ring.shape.isTight }.map { outputs[$0].ring.shape }
+    mostAtOnce = tight.isEmpty ? nil : (tight.map(\.largeAtOnce).min() ?? Int.max, tight.map(\.smallAtOnce).min() ?? Int.max)
     record = cell.record
-    sent = isUniform ? [] : cell.sent(outputs.count)
+    counts = isUniform ? [] : cell.allCounts + [UInt64](repeating: 0, count: max(0, 2 * (outputs.count - CommitCell.mostCounted)))
   }
 
   deinit {
@@ -231,6 +247,7 @@ package final class Handoff {
   private func open() {
     ordinal = 0
     made = 0
+    sizes = (0, 0)
     if promises.contains(.counts), cell.calls & 1 == 0 { cell.callChanged() }
   }
 
@@ -255,9 +272,10 @@ package final class Handoff {
       ordinal += 1
       return
     }
-    try makeRoomInCall()
+    try makeRoomInCall(for: payload.count)
     let id = nextID
     for i in 0..<outputs.count { try outputs[i].append(payload, id, format: format) }
+    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
     ordinal += 1
   }
 
@@ -270,9 +288,10 @@ package final class Handoff {
       return
     }
     try checkLength(payload.count, readers)
-    try makeRoomInCall()
+    try makeRoomInCall(for: payload.count)
     let id = nextID
     for i in readers { try outputs[i].append(payload, id, format: format) }
+    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
     ordinal += 1
     made += 1
   }
@@ -305,7 +324,8 @@ package final class Handoff {
       try checkLength(length, readers(of: 0))
     }
     if ordinal < skip { return scratch(length) }
-    try makeRoomInCall()
+    try makeRoomInCall(for: length)
+    if mostAtOnce != nil { reservedLength = length }
     return try outputs[first].reserve(length)
   }
 
@@ -322,6 +342,7 @@ package final class Handoff {
       let payload = outputs[0].lastPayload
       for i in 1..<outputs.count { try outputs[i].append(payload, id, format: format) }
     }
+    if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
     ordinal += 1
   }
 
@@ -332,6 +353,7 @@ package final class Handoff {
       outputs[first].finish(length, id, format: format)
       let payload = outputs[first].lastPayload
       for i in readers.dropFirst() { try outputs[i].append(payload, id, format: format) }
+      if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
       made += 1
     }
     ordinal += 1
@@ -455,20 +477,21 @@ package final class Handoff {
   package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
     while !ended.isEmpty {
       var fits = ended.count
-      for i in 0..<outputs.count { fits = min(fits, try take(i)) }
+      for i in 0..<outputs.count where whenFull[i] == .block { fits = min(fits, try take(i)) }
       if fits == 0 {
         for i in 0..<outputs.count { try outputs[i].void(from: 0) }
         // At most so many as the ring holds: what is more went on in parts before the call ended.
         try waitForRoom { recordsEnd(0, $0) }
         continue
       }
+      if !dropping.isEmpty, try !takeOrDrop({ recordsEnd(fits - 1, $0) }) { continue }
       if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: recordsEnd(fits - 1, i)) } }
       let isAll = fits == ended.count
       try handOver(fits, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
     if isLast && !record.ended || committedLength != nil && (!record.hasLength || record.committedLength != committedLength) {
       note(ended: isLast, committedLength: committedLength)
-      try cell.commit(record, sent)
+      try cell.commit(record, counts)
       try cell.clearBusy()
     }
   }
@@ -489,6 +512,45 @@ package final class Handoff {
     return (0..<ended.count).first { recordsEnd($0, output) > got } ?? ended.count
   }
 
+  /// Takes slots where nobody waits for them, once those for which one waits are there.
+  ///
+  /// - Parameter count: how many records of each output
+  /// - Returns: false when the oldest messages of a queue have made room. Everything was voided for that: a commit makes all slots good that
+  ///   its worker holds.
+  private func takeOrDrop(_ count: (Int) -> Int) throws -> Bool {
+    for i in dropping {
+      let wanted = count(i)
+      if whenFull[i] == .dropOldest { try outputs[i].dropFirst(of: wanted, downTo: outputs[i].ring.shape.capacity) }
+      let got = try outputs[i].takeSlots(wanted)
+      if got == wanted { continue }
+      for j in 0..<outputs.count { try outputs[j].void(from: 0) }
+      dropRounds += 1
+      let made = dropRounds > Self.mostDropRounds ? 0 : try dropOldest(i, wanted - got)
+      if made == 0 { try outputs[i].dropFirst(of: wanted, downTo: wanted - outputs[i].dropped(wanted) - (wanted - got)) }
+      return false
+    }
+    dropRounds = 0
+    return true
+  }
+
+  /// Other writers may take the places; a source does not try for ever.
+  private static let mostDropRounds = 64
+
+  /// Takes messages out of a line and drops them, in a commit of its own. No slots are held, and no inputs are settled.
+  ///
+  /// - Returns: how many there were
+  private func dropOldest(_ output: Int, _ count: Int) throws -> Int {
+    let places = try outputs[output].leaseOldest(count)
+    if places.isEmpty { return 0 }
+    for place in places { try outputs[output].settle(place) }
+    counts[2 * output + 1] &+= UInt64(places.count)
+    try cell.commit(record, counts)
+    for place in places { try outputs[output].free(place) }
+    try cell.clearBusy()
+    outputs[output].freed(places)
+    return places.count
+  }
+
   /// - Parameter count: how many records of each output are to find room at once
   private func waitForRoom(_ count: (Int) -> Int) throws {
     let now = Clock.now
@@ -496,12 +558,14 @@ package final class Handoff {
     defer { cell.endWait(at: Clock.now) }
     for i in 0..<outputs.count { try outputs[i].spillSurplus() }
     try giveWay()
-    let concerned = (0..<outputs.count).filter { count($0) > 0 }
-    func hasRoom(_ output: Int) -> Bool { outputs[output].ring.hasRoom(max(1, min(count(output), mostOutputs))) }
-    // The first that has no room; if all have, the one that lacks a segment, or where it is somebody else's turn.
+    let concerned = (0..<outputs.count).filter { whenFull[$0] == .block && count($0) > 0 }
+    func hasRoom(_ output: Int) -> Bool {
+      outputs[output].ring.hasRoom(max(1, min(count(output), outputs[output].ring.shape.capacity))) && !outputs[output].lacksSegments(count(output))
+    }
+    // The first that has no room; if all have, the one where it is somebody else's turn.
     let blocked =
       concerned.first { outputs[$0].ring.isCrowded || !hasRoom($0) }
-      ?? concerned.first { outputs[$0].lacksSegment || outputs[$0].turn != 0 && !outputs[$0].hasTurn }
+      ?? concerned.first { outputs[$0].turn != 0 && !outputs[$0].hasTurn }
     let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
     if let blocked { try waiting { try outputs[blocked].waitForRoom(count(blocked), holdsTurn: holdsTurn) } }
     // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
@@ -540,7 +604,7 @@ package final class Handoff {
     record.partSlot = nil
     record.partCount = 0
     note(ended: isLast, committedLength: committedLength)
-    if isOnce { try cell.commit(record, sent) }
+    if isOnce { try cell.commit(record, counts) }
     let now = Clock.now
     for i in 0..<outputs.count { try outputs[i].publish(recordsEnd(calls - 1, i), at: now) }
     if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }
@@ -572,7 +636,16 @@ package final class Handoff {
 
   private func countSent(_ calls: Int) {
     for i in 0..<calls { record.emitted &+= UInt64(ended[i].made) }
-    for i in 0..<outputs.count { sent[i] &+= UInt64(recordsEnd(calls - 1, i)) }
+    count { recordsEnd(calls - 1, $0) }
+  }
+
+  /// - Parameter records: how many of an output's records are handed over, or dropped, now
+  private func count(_ records: (Int) -> Int) {
+    for i in 0..<outputs.count {
+      let given = records(i)
+      counts[2 * i] &+= UInt64(given)
+      counts[2 * i + 1] &+= UInt64(outputs[i].dropped(given))
+    }
   }
 
   /// Messages that were published together took the same time.
@@ -591,18 +664,36 @@ package final class Handoff {
   /// over, and then the call itself, in parts. The cell names the input and how many outputs are gone, so that a worker
   /// which repeats the call skips as many.
   @inline(__always)
-  private func makeRoomInCall() throws {
+  private func makeRoomInCall(for length: Int) throws {
     guard hasInput else { return }
-    if isUniform {
+    if let mostAtOnce, length > RingShape.smallPayload ? sizes.large >= mostAtOnce.large : sizes.small >= mostAtOnce.small {
+      try handOverInParts()
+    } else if isUniform {
       if outputs[0].records.count - lastEnd(0) >= mostOutputs { try handOverInParts() }
-    } else if (0..<outputs.count).contains(where: { outputs[$0].records.count - lastEnd($0) >= outputs[$0].ring.shape.capacity }) {
+    } else if (0..<outputs.count).contains(where: {
+      // What must stay whole, and finds no room where that drops it, is dropped.
+      outputs[$0].records.count - lastEnd($0) >= outputs[$0].ring.shape.capacity && !(keepsCallsWhole && whenFull[$0] != .block)
+    }) {
       try handOverInParts()
     }
   }
 
+  /// - Parameter reserved: a payload that had a large segment in mind may have become small, and could then need either
+  private func noteSize(_ length: Int, reserved: Int) {
+    if max(length, reserved) > RingShape.smallPayload { sizes.large += 1 }
+    if length <= RingShape.smallPayload { sizes.small += 1 }
+  }
+
+  /// After a part has gone: what is left of the call.
+  private func countSizes() {
+    sizes = (0, 0)
+    guard isUniform else { return }
+    for i in 0..<outputs[0].records.count { noteSize(Int(outputs[0].records[i].length), reserved: 0) }
+  }
+
   @inline(never)
   private func handOverInParts() throws {
-    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: mostOutputs) }
+    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: (0..<outputs.count).map { outputs[$0].records.count - lastEnd($0) }.max() ?? 0) }
     try commit()
     let slot = Int(inputPlace.slot)
     let before = part?.slot == slot ? part?.count ?? 0 : skip
@@ -622,16 +713,17 @@ package final class Handoff {
         gone = ordinal
         record.emitted &+= UInt64(made)
         made = 0
-        for i in 0..<outputs.count { sent[i] &+= UInt64(outputs[i].records.count) }
+        count { outputs[$0].records.count }
       }
       record.partSlot = slot
       record.partCount = gone
-      try cell.commit(record, sent)
+      try cell.commit(record, counts)
       let now = Clock.now
       for i in 0..<outputs.count { try outputs[i].publish(isUniform ? got : outputs[i].records.count, at: now) }
       try cell.clearBusy()
       for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count) }
       part = (slot, gone)
+      if mostAtOnce != nil { countSizes() }
       return
     }
   }
@@ -649,8 +741,13 @@ package final class Handoff {
       for i in 0..<outputs.count { try outputs[i].void(from: got) }
       return got
     }
-    for i in 0..<outputs.count where try outputs[i].takeSlots(outputs[i].records.count) < outputs[i].records.count { return nil }
-    return records
+    while true {
+      for i in 0..<outputs.count where whenFull[i] == .block {
+        if try outputs[i].takeSlots(outputs[i].records.count) < outputs[i].records.count { return nil }
+      }
+      if dropping.isEmpty { return records }
+      if try takeOrDrop({ outputs[$0].records.count }) { return records }
+    }
   }
 
   /// Gives back the memory that is held open, at the end of a worker's life.

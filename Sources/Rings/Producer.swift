@@ -18,6 +18,8 @@ struct Producer: ~Copyable {
     /// The slot that was taken for it, and its lap.
     var slot = -1
     var lap: UInt64 = 0
+    /// It found no room, and goes nowhere.
+    var isDropped = false
     /// Private memory: there was no segment for it, or it had to leave its segment before a wait.
     var spilled: UnsafeMutableRawPointer?
   }
@@ -38,8 +40,9 @@ struct Producer: ~Copyable {
   private let view: RingView
   let lane: Int
   private let owner: WorkerNumber
+  private let whenFull: WhenFull
   private(set) var records = PlainBuffer<Record>(capacity: 256)
-  /// How many of the records have slots: the first ones.
+  /// How many of the records have slots, or are dropped: the first ones.
   private var taken = 0
   /// The last one is being filled.
   private var small = PlainBuffer<Held>(capacity: 8)
@@ -53,14 +56,17 @@ struct Producer: ~Copyable {
   /// How often in a row a walk along the line came to no end.
   private var lostWalks = 0
   private var failedRounds = 0
+  /// The position behind the last message that was taken out of the line.
+  private var dropEnd: UInt64 = 0
   /// Whether the spare record is a reservation.
   private var isReserved = false
 
-  init(_ ring: Ring, lane: Int, owner: WorkerNumber) {
+  init(_ ring: Ring, lane: Int, owner: WorkerNumber, whenFull: WhenFull = .block) {
     self.ring = ring
     view = ring.view
     self.lane = lane
     self.owner = owner
+    self.whenFull = whenFull
     // Producers begin in different places, so that they seldom meet.
     rotation = (lane, lane)
     catchUp()
@@ -105,6 +111,7 @@ struct Producer: ~Copyable {
     record.pointee.id = id
     record.pointee.format = format
     record.pointee.slot = -1
+    record.pointee.isDropped = false
     noteWritten(record)
     records.takeSpare()
   }
@@ -223,15 +230,24 @@ struct Producer: ~Copyable {
 
   /// Takes slots for the first `count` records that have none, in order.
   ///
-  /// - Returns: how many of the first `count` have one now; fewer when the ring is full or a spilled record found no segment
+  /// - Returns: how many of the first `count` have one now or are dropped; fewer when the ring is full or a spilled record found no
+  ///   segment, but never where that drops the newest
   mutating func takeSlots(_ count: Int) throws -> Int {
     if taken >= count { return count }
     let turn = view.word(Ring.Offset.starving).relaxed
     if turn != 0, turn != UInt64(owner) { return taken }
     catchUp()
     while taken < count {
-      if records[taken].spilled != nil, try !placeSpilled(taken) { return taken }
-      guard try takeSlot() else { return taken }
+      if records[taken].isDropped {
+        taken += 1
+        continue
+      }
+      let hasMemory = records[taken].spilled == nil ? true : try placeSpilled(taken)
+      guard hasMemory, try takeSlot() else {
+        if whenFull != .dropNewest { return taken }
+        try drop(taken)
+        continue
+      }
       let record = records[taken]
       let fields = view.slot(record.slot)
       fields.sequence.set(record.lap &* view.capacity &+ UInt64(record.slot))
@@ -306,8 +322,9 @@ struct Producer: ~Copyable {
   mutating func void(from first: Int) throws {
     while taken > first {
       let record = records[taken - 1]
-      view.slot(record.slot).word.release(SlotWord(record.lap &+ 1, .free).raw)
       taken -= 1
+      if record.isDropped { continue }
+      view.slot(record.slot).word.release(SlotWord(record.lap &+ 1, .free).raw)
       try Failpoint.voided.hit()
     }
   }
@@ -317,6 +334,7 @@ struct Producer: ~Copyable {
   mutating func publish(_ count: Int, at now: UInt64) throws {
     for i in 0..<count {
       let record = records[i]
+      if record.isDropped { continue }
       let fields = view.slot(record.slot)
       fields.published.set(now)
       fields.word.release(SlotWord(record.lap, .ready).raw)  // pairs with the acquire in Consumer.claim
@@ -331,12 +349,15 @@ struct Producer: ~Copyable {
   /// After a publication: moves the tail on, wakes a reader, seals what is full, and forgets the records.
   mutating func published(_ count: Int) throws {
     if count == 0 { return }
-    let last = records[count - 1]
-    view.word(Ring.Offset.tail).raise(to: last.lap &* view.capacity &+ UInt64(last.slot) &+ 1)
-    try Failpoint.hinted.hit()
-    SharedWord.fence()  // pairs with the fence in park
-    // Several messages are work for several readers; each that is woken wakes the next while there is more.
-    if ring.hasSleepers(.consumers) { try ring.wakeOne(.consumers) }
+    var last = count - 1
+    while last >= 0, records[last].isDropped { last -= 1 }
+    if last >= 0 {
+      view.word(Ring.Offset.tail).raise(to: records[last].lap &* view.capacity &+ UInt64(records[last].slot) &+ 1)
+      try Failpoint.hinted.hit()
+      SharedWord.fence()  // pairs with the fence in park
+      // Several messages are work for several readers; each that is woken wakes the next while there is more.
+      if ring.hasSleepers(.consumers) { try ring.wakeOne(.consumers) }
+    }
     records.removeFirst(count)
     taken -= count
     failedRounds = 0
@@ -393,6 +414,69 @@ struct Producer: ~Copyable {
     }
   }
 
+  // MARK: Dropping
+
+  /// How many of the first `count` records are dropped.
+  func dropped(_ count: Int) -> Int { whenFull == .block ? 0 : (0..<count).count { records[$0].isDropped } }
+
+  /// A record that has no slot goes nowhere. Its memory is free at once: another one may need it.
+  private mutating func drop(_ i: Int) throws {
+    records[i].spilled?.deallocate()
+    changeHeld(records[i].segment) { $0.pointee.pending -= 1 }
+    records[i].spilled = nil
+    records[i].segment = -1
+    records[i].isDropped = true
+    try sealIdle()
+  }
+
+  /// Drops the first of the first `count` records until at most `most` are left. None of them has a slot.
+  mutating func dropFirst(of count: Int, downTo most: Int) throws {
+    var left = count - dropped(count)
+    for i in 0..<count where left > most && !records[i].isDropped {
+      try drop(i)
+      left -= 1
+    }
+  }
+
+  /// Claims up to `count` of the messages that stand first in the line, to drop them. They are next to those places that `takeSlot`
+  /// asks for, and it is stopped by what stops this walk: a message of the lap before that is being written.
+  mutating func leaseOldest(_ count: Int) throws -> [Lease.Place] {
+    catchUp()
+    var places: [Lease.Place] = []
+    var (k, i) = (lap, index)
+    for _ in 0..<(2 * view.count) where places.count < count {
+      let fields = view.slot(i)
+      let found = fields.state
+      let laps = found.laps(from: k)
+      if laps < 0, !found.isHeld {
+        guard laps == -1, found.isIn(.ready) else { break }
+        // A reader was faster: then it is worked on, and may be passed.
+        if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner).raw) == nil {
+          try Failpoint.claimed.hit()
+          places.append(
+            Lease.Place(
+              slot: Int32(truncatingIfNeeded: i), segment: Int32(truncatingIfNeeded: fields.place.relaxed >> 32),
+              generation: UInt32(truncatingIfNeeded: fields.extent.relaxed >> 32)))
+          // Readers that are far behind need not look for it in every lap.
+          dropEnd = (k &- 1) &* view.capacity &+ UInt64(i) &+ 1
+        }
+      }
+      view.step(&k, &i)
+    }
+    return places
+  }
+
+  func settle(_ place: Lease.Place) throws { try view.settle(place, owner) }
+  func free(_ place: Lease.Place) throws { try view.free(place, owner) }
+
+  /// After the slots of dropped messages are free. Nobody waits for the room: whoever writes here drops.
+  func freed(_ places: [Lease.Place]) {
+    var run = ReleaseRun()
+    for place in places { run.add(place, view) }
+    run.flush(to: view)
+    view.word(Ring.Offset.head).raise(to: dropEnd)
+  }
+
   // MARK: Waiting
 
   /// Waits until `count` slots could be taken. The caller holds no slots, and no more memory than everybody may hold
@@ -408,14 +492,11 @@ struct Producer: ~Copyable {
       SharedWord.fence()
       ring.wakeAll(.producers)
     }
-    let first = records.isEmpty ? nil : records[0]
-    let needsLarge = first.map { $0.spilled != nil && Int($0.length) > RingShape.smallPayload } ?? false
-    let needsSmall = first.map { $0.spilled != nil && Int($0.length) <= RingShape.smallPayload } ?? false
+    let needed = segmentsNeeded(wanted)
     let isReady = { [ring, view, owner] in
       let turn = view.word(Ring.Offset.starving).relaxed
       if turn != 0, turn != UInt64(owner) { return holdsTurn && turn < UInt64(owner) }
-      return !ring.isCrowded && ring.hasRoom(wanted)
-        && (!needsLarge || ring.hasFreeSegment(isLarge: true)) && (!needsSmall || ring.hasFreeSegment(isLarge: false))
+      return !ring.isCrowded && ring.hasRoom(wanted) && ring.hasFreeSegments(small: needed.small, large: needed.large)
     }
     let start = Clock.now
     if !spin.spin(from: start, until: isReady) {
@@ -431,8 +512,21 @@ struct Producer: ~Copyable {
   var turn: UInt64 { view.word(Ring.Offset.starving).relaxed }
   var hasTurn: Bool { turn == UInt64(owner) }
 
-  /// Whether the next payload lies in private memory, for want of a segment.
-  var lacksSegment: Bool { !records.isEmpty && records[0].spilled != nil }
+  /// Whether some of the first payloads lie in private memory, for want of segments that are still not there.
+  func lacksSegments(_ count: Int) -> Bool {
+    let needed = segmentsNeeded(count)
+    return !ring.hasFreeSegments(small: needed.small, large: needed.large)
+  }
+
+  /// How many segments those of the first `count` payloads need that lie in private memory.
+  private func segmentsNeeded(_ count: Int) -> (small: Int, large: Int) {
+    var small = 0
+    var large = 0
+    for i in 0..<min(count, records.count) where records[i].spilled != nil {
+      if Int(records[i].length) > RingShape.smallPayload { large += 1 } else { small += 1 }
+    }
+    return ((small + 3) / 4, large)
+  }
 
   /// Lets the others go on.
   func endTurn() {
@@ -447,7 +541,7 @@ struct Producer: ~Copyable {
   mutating func spillSurplus() throws {
     for i in (taken..<max(taken, records.count)).reversed() where large.count > 1 || small.count > 2 {
       var record = records[i]
-      if record.spilled != nil { continue }
+      if record.spilled != nil || record.isDropped { continue }
       if Int(record.segment) >= view.smallCount ? large.count <= 1 : small.count <= 2 { continue }
       let count = Int(record.length)
       let copy = UnsafeMutableRawPointer.allocate(byteCount: max(1, count), alignment: 16)

@@ -47,14 +47,15 @@ package enum Recovery {
   ) throws -> Summary {
     var summary = Summary()
     cell.begin(death)
+    summary.rolledForward = cell.isBusy
+    try finishDropping(worker, cell, rings)
     let isBusy = cell.isBusy
     let record = cell.record
-    summary.rolledForward = isBusy
     for attachment in rings {
       let ring = attachment.ring
       for i in 0..<ring.shape.capacity {
         let part = attachment.consumerLane != nil && record.partSlot == i ? record.partCount : nil
-        try repair(ring, i, worker, cell, isBusy, part, countsDeaths, &summary)
+        try repair(ring, i, worker, cell, isBusy, part, countsDeaths, isReader: attachment.consumerLane != nil, &summary)
       }
     }
     for attachment in rings {
@@ -70,7 +71,7 @@ package enum Recovery {
       var cleared = record
       cleared.partSlot = nil
       cleared.partCount = 0
-      try cell.commit(cleared, cell.sent(CommitCell.mostSent))
+      try cell.commit(cleared, cell.allCounts)
     }
     try cell.clearBusy()
     cell.endWait(at: Clock.now)
@@ -83,11 +84,28 @@ package enum Recovery {
     return summary
   }
 
+  /// Messages that a writer had taken out of a line to drop them are dropped and counted, whether it had come to its commit or not. Back in
+  /// the line they would be out of order, for readers have gone past them. A writer that has such messages holds no slots and settles no
+  /// inputs: nothing else happens by this commit.
+  private static func finishDropping(_ worker: WorkerNumber, _ cell: CommitCell, _ rings: [Attachment]) throws {
+    if cell.isBusy { return }
+    var counts = cell.allCounts
+    var all = 0
+    for (output, attachment) in rings.filter({ $0.producerLane != nil }).enumerated() where attachment.consumerLane == nil {
+      let ring = attachment.ring
+      let held = (0..<ring.shape.capacity).count { ring.slot($0).state.isHeld && ring.slot($0).state.owner == worker }
+      if held == 0 { continue }
+      all += held
+      if output < CommitCell.mostCounted { counts[2 * output + 1] &+= UInt64(held) }
+    }
+    if all > 0 { try cell.commit(cell.record, counts) }
+  }
+
   /// One slot. Not busy rolls back (writing is voided, leases return), busy rolls forward (writing is published,
   /// settling is acknowledged, other leases return). Only a restamp by a producer can come between, so it is tried again.
   private static func repair(
     _ ring: Ring, _ i: Int, _ worker: WorkerNumber, _ cell: CommitCell, _ isBusy: Bool, _ part: UInt64?, _ countsDeaths: Bool,
-    _ summary: inout Summary
+    isReader: Bool, _ summary: inout Summary
   ) throws {
     let fields = ring.slot(i)
     while true {
@@ -99,7 +117,7 @@ package enum Recovery {
         next = isBusy ? SlotWord(found.lap, .ready) : SlotWord(found.lap &+ 1, .free)
         // Its writer had no time to say when; without it the reader would take an earlier lap's.
         if isBusy { fields.published.set(Clock.now) }
-      } else if found.isIn(.settling), isBusy {
+      } else if found.isHeld, isBusy, !isReader || found.isIn(.settling) {
         next = SlotWord(found.lap &+ 1, .free)
       } else if found.isHeld {
         var aux = SlotAux(raw: fields.aux.relaxed)

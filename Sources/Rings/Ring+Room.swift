@@ -56,8 +56,22 @@ extension Ring {
     return room
   }
 
-  func hasFreeSegment(isLarge: Bool) -> Bool {
-    let range = isLarge ? view.smallCount..<view.segmentCount : 0..<view.smallCount
-    return range.contains { SegmentWord(raw: view.segment($0).acquired).isIn(.free) }
+  /// Whether so many segments are free. After a death some may be that only a sweep frees: nobody else would do it for one who waits.
+  func hasFreeSegments(small: Int, large: Int) -> Bool {
+    func hasThem() -> Bool { hasFree(small, 0..<view.smallCount) && hasFree(large, view.smallCount..<view.segmentCount) }
+    if hasThem() { return true }
+    if word(Offset.epoch).relaxed == 0 { return false }
+    Recovery.sweep(view)
+    return hasThem()
+  }
+
+  private func hasFree(_ wanted: Int, _ range: Range<Int>) -> Bool {
+    if wanted <= 0 { return true }
+    var free = 0
+    for s in range where SegmentWord(raw: view.segment(s).acquired).isIn(.free) {
+      free += 1
+      if free >= wanted { return true }
+    }
+    return false
   }
 }

@@ -10,7 +10,7 @@ package final class Ring: Sendable {
   package var descriptor: Int32 { memory.descriptor }
 
   static let magic: UInt64 = 0x3130_676e_6977_6b72
-  static let version: UInt64 = 1
+  static let version: UInt64 = 2
 
   /// Byte offsets of the header's words. Those that different peers write lie 128 bytes apart, since processors fetch
   /// lines in pairs.
@@ -18,6 +18,7 @@ package final class Ring: Sendable {
     static let magic = 0, version = 8, capacity = 16, messageBytes = 24, producers = 32, consumers = 40, total = 48, check = 56
     /// Whose ring it is, when it lies in a file; 0 in memory.
     static let owner = 64
+    static let smallCount = 72, largeCount = 80
     static let tail = 128, head = 256
     /// Written by the runner alone: 1 when no more messages will come; how often recovery has put messages back.
     static let closed = 384, epoch = 392
@@ -43,6 +44,7 @@ package final class Ring: Sendable {
     for (offset, value) in [
       (Offset.version, version), (Offset.capacity, UInt64(shape.capacity)), (Offset.messageBytes, UInt64(shape.messageBytes)),
       (Offset.producers, UInt64(shape.producers)), (Offset.consumers, UInt64(shape.consumers)),
+      (Offset.smallCount, UInt64(shape.smallCount)), (Offset.largeCount, UInt64(shape.largeCount)),
       (Offset.total, UInt64(shape.bytes)), (Offset.check, shape.fingerprint), (Offset.owner, owner), (Offset.magic, magic),
     ] {
       ring.word(offset).release(value)
@@ -73,7 +75,8 @@ package final class Ring: Sendable {
     guard
       let shape = RingShape(
         capacity: Int(clamping: read(Offset.capacity)), messageBytes: Int(clamping: read(Offset.messageBytes)),
-        producers: Int(clamping: read(Offset.producers)), consumers: Int(clamping: read(Offset.consumers))),
+        producers: Int(clamping: read(Offset.producers)), consumers: Int(clamping: read(Offset.consumers)),
+        smallCount: Int(clamping: read(Offset.smallCount)), largeCount: Int(clamping: read(Offset.largeCount))),
       shape.bytes == memory.count, Int(clamping: read(Offset.total)) == memory.count, read(Offset.check) == shape.fingerprint
     else { throw RingCorruption("the sizes in a ring's header do not fit its mapping of \(memory.count) bytes") }
     return shape

@@ -13,6 +13,8 @@ package struct RunReport: Sendable {
     package var retries = 0
     package var dropped = 0
     package var deadLettered = 0
+    /// What its queue has dropped because it was full.
+    package var queueDropped = 0
     package var restarts = 0
     /// Fractions of the time that its processes were there; together 1.
     package var busy = 0.0
@@ -44,6 +46,7 @@ package struct RunReport: Sendable {
     package var stage: String
     package var entered: Int
     package var left: Int
+    /// Given up by the stage, or dropped by its queue.
     package var dropped: Int
     package var deadLettered: Int
     package var handedOn: Int
@@ -108,7 +111,8 @@ package struct RunReport: Sendable {
           disturbed([
             "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
             "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
-            "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped), "restarts": .integer(stage.restarts),
+            "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped),
+            "queue_dropped": .integer(stage.queueDropped), "restarts": .integer(stage.restarts),
             "busy": rounded(stage.busy, 10_000), "waiting_input": rounded(stage.waitingInput, 10_000),
             "waiting_room": rounded(stage.waitingRoom, 10_000),
             "latency_ms": ["p50": rounded(stage.p50, 1000), "p99": rounded(stage.p99, 1000), "max": rounded(stage.longest, 1000)],

@@ -56,6 +56,9 @@ private final class Runner {
   private var null: Int32 = -1
   /// When a worker that is gone went; the time after that is nobody's.
   private var givenUp: [Int: DropNotes] = [:]
+  /// What the full queues had dropped when it was told last, and which stages have such queues.
+  private var toldDropped: [Int: Int] = [:]
+  private let droppingStages: [Int]
   private var goneSince: [Int: UInt64] = [:]
   private let state: StateDirectory?
   private var hasBegun = false
@@ -67,6 +70,7 @@ private final class Runner {
     case supervisor(Supervisor.Event)
     case startup(worker: Int, start: Int, limit: Duration)
     case tick
+    case queues
     case stall(stage: Int)
   }
 
@@ -82,6 +86,7 @@ private final class Runner {
     self.state = state
     chaos = options.chaos.map(ChaosKeeper.init)
     supervisor = Supervisor(plan, from: standing)
+    droppingStages = plan.stages.indices.filter { plan.stages[$0].queue?.whenFull ?? .block != .block }
   }
 
   func run() -> RunReport {
@@ -99,6 +104,8 @@ private final class Runner {
       if let signals { Descriptors.close(signals.descriptor) }
     }
     if let tick = options.tick { timers.append((.now + tick, .tick)) }
+    for stage in droppingStages { toldDropped[stage] = queueDropped(stage) }
+    if !droppingStages.isEmpty { timers.append((.now + Self.queuePeriod, .queues)) }
     for (i, stage) in plan.stages.enumerated() {
       guard let timeout = stage.timeout else { continue }
       let watch = StallWatch(timeout: timeout)
@@ -114,6 +121,7 @@ private final class Runner {
     for stage in givenUp.keys.sorted() {
       if let more = givenUp[stage]?.finish() { sayOfUnnamed(stage, more) }
     }
+    sayOfQueues()
     var report = self.report()
     for line in report.ledger where !line.balances {
       supervisor.breakInvariant("the ledger does not balance: \(line.text)")
@@ -180,6 +188,9 @@ private final class Runner {
     case .tick:
       observer.progressed(report())
       if let tick = options.tick { timers.append((now + tick, .tick)) }
+    case .queues:
+      sayOfQueues()
+      timers.append((now + Self.queuePeriod, .queues))
     case .stall(let stage):
       guard var watch = stalls[stage] else { return }
       watch.beginSample(at: now)
@@ -243,6 +254,21 @@ private final class Runner {
 
   private func sayOfUnnamed(_ stage: Int, _ count: Int) {
     sayOfStage(stage, (plan.stages[stage].onError.then == .deadLetter ? "made \(count) dead letters" : "dropped \(count) messages") + " more in that second")
+  }
+
+  private static let queuePeriod = Duration.seconds(1)
+
+  /// What full queues have dropped since the last time, in one line each: who drops counts, and tells nobody.
+  private func sayOfQueues() {
+    for stage in droppingStages {
+      let now = queueDropped(stage)
+      let more = now &- (toldDropped[stage] ?? 0)
+      // A look at a cell that moves meanwhile may be a little behind the last one.
+      guard more > 0 else { continue }
+      toldDropped[stage] = now
+      guard let queue = plan.stages[stage].queue else { continue }
+      sayOfStage(stage, "its queue was full and dropped \(more) \(more == 1 ? "message" : "messages") (\(queue.whenFull.rawValue), \(now) in all)")
+    }
   }
 
   private func sayOfStage(_ stage: Int, _ text: String) {
@@ -328,7 +354,7 @@ private final class Runner {
     _ = give(null)  // the order's place
     let cells = give(parts.cells.descriptor)
     let input = parts.ring.map { WorkOrder.Attachment(descriptor: give($0.descriptor), lane: process) }
-    let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports) }
+    let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports, whenFull: $0.whenFull) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
     let lock = state.flatMap { $0.workerLocks.indices.contains(worker) ? give($0.workerLocks[worker]) : nil }
@@ -423,11 +449,11 @@ private final class Runner {
       guard let ring = memory.parts[i].ring else { return nil }
       let entered = total(plan.writers(to: i).flatMap { self.entered(from: $0, to: i) })
       let received = total(records(i).map(\.received))
-      let dropped = total(records(i).map(\.dropped))
+      let givenUp = total(records(i).map(\.dropped))
       let deadLettered = total(records(i).map(\.deadLettered))
       return RunReport.LedgerLine(
-        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: dropped, deadLettered: deadLettered,
-        handedOn: received &- dropped &- deadLettered)
+        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: givenUp &+ queueDropped(i), deadLettered: deadLettered,
+        handedOn: received &- givenUp &- deadLettered)
     }
     let bottleneck = Bottleneck.find(
       in: stages, writers: plan.stages.indices.map(plan.writers(to:)), readers: plan.stages.indices.map(plan.readers(of:)))
@@ -442,15 +468,20 @@ private final class Runner {
     (0..<plan.stages[stage].processes).compactMap { try? memory.cell(stage: stage, process: $0) }
   }
 
-  /// What each process of a stage has handed on to a reader.
+  /// What each process of a stage has handed on to a reader, whether there was room for it or not.
   private func entered(from writer: Int, to reader: Int) -> [UInt64] {
     if plan.isUniform(writer) { return records(writer).map(\.emitted) }
-    let outputs = plan.readers(of: writer)
-    guard let output = outputs.firstIndex(of: reader) else { return [] }
-    return cells(writer).compactMap { cell in
-      let sent = cell.sent(outputs.count)
-      return output < sent.count ? sent[output] : nil
-    }
+    guard let output = plan.readers(of: writer).firstIndex(of: reader) else { return [] }
+    return cells(writer).map { $0.counts(output).given }
+  }
+
+  /// What a stage's queue has dropped because it was full, counted by those who write to it.
+  private func queueDropped(_ reader: Int) -> Int {
+    total(
+      plan.writers(to: reader).flatMap { writer -> [UInt64] in
+        guard !plan.isUniform(writer), let output = plan.readers(of: writer).firstIndex(of: reader) else { return [] }
+        return cells(writer).map { $0.counts(output).dropped }
+      })
   }
 
   private func records(_ stage: Int) -> [CellRecord] { cells(stage).map(\.record) }
@@ -468,6 +499,7 @@ private final class Runner {
     report.emitted = total(records.map(\.emitted))
     report.dropped = total(records.map(\.dropped))
     report.deadLettered = total(records.map(\.deadLettered))
+    report.queueDropped = queueDropped(index)
     report.errors = total(cells.map(\.errors))
     report.retries = total(cells.map(\.retries))
     for (i, cell) in cells.enumerated() {

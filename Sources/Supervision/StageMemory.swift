@@ -11,7 +11,7 @@ final class StageMemory {
     var cells: CellBlock
     var sockets: [Int32] = []
     /// The ring of each reader, and the first of this stage's producer lanes in it.
-    var outputs: [(ring: Ring, firstLane: Int, ports: [Int])] = []
+    var outputs: [(ring: Ring, firstLane: Int, ports: [Int], whenFull: Queue.WhenFull)] = []
   }
 
   typealias Failure = StartFailure
@@ -30,7 +30,7 @@ final class StageMemory {
     for i in plan.stages.indices {
       for reader in plan.readers(of: i) {
         guard let ring = parts[reader].ring else { continue }
-        parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader)))
+        parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader), plan.stages[reader].queue?.whenFull ?? .block))
         firstLanes[reader] += plan.stages[i].processes
       }
       for case .listens(let address, let setting) in plan.stages[i].resources {
@@ -50,7 +50,7 @@ final class StageMemory {
     var shape: RingShape?
     if let queue = stage.queue {
       let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
-      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes)
+      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes, bytes: queue.bytes)
       if shape == nil { throw Failure(code: .system, text: "the queues cannot be made: \(SystemError("ring", stage.name, errno: 22))") }
     }
     if let state {

@@ -41,6 +41,9 @@ struct StatePlan: Equatable {
     /// Nil for a source.
     var capacity: Int?
     var messageBytes: Int?
+    /// Nil where the queue takes what it can use.
+    var bytes: Int?
+    var whenFull: String?
     var settings: JSON
   }
 
@@ -60,7 +63,8 @@ struct StatePlan: Equatable {
     stages = plan.stages.map { stage in
       Entry(
         name: stage.name, plugin: stage.plugin, kind: stage.kind.rawValue, library: stage.library, inputs: stage.inputs, processes: stage.processes,
-        capacity: stage.queue?.capacity, messageBytes: stage.queue?.messageBytes, settings: .object(stage.lasting.map { ($0.name, $0.value) }))
+        capacity: stage.queue?.capacity, messageBytes: stage.queue?.messageBytes, bytes: stage.queue?.bytes, whenFull: stage.queue?.whenFull.rawValue,
+        settings: .object(stage.lasting.map { ($0.name, $0.value) }))
     }
   }
 
@@ -74,6 +78,7 @@ struct StatePlan: Equatable {
           "name": .string(stage.name), "plugin": .string(stage.plugin), "kind": .string(stage.kind), "library": stage.library.map(JSON.string) ?? .null,
           "inputs": .array(stage.inputs.map(JSON.string)), "processes": .integer(stage.processes),
           "capacity": stage.capacity.map(JSON.integer) ?? .null, "message_bytes": stage.messageBytes.map(JSON.integer) ?? .null,
+          "bytes": stage.bytes.map(JSON.integer) ?? .null, "when_full": stage.whenFull.map(JSON.string) ?? .null,
           "settings": stage.settings,
         ]
       })),
@@ -98,7 +103,8 @@ struct StatePlan: Equatable {
       stages.append(
         Entry(
           name: name, plugin: plugin, kind: kind, library: item["library"]?.string, inputs: inputs.compactMap(\.string), processes: processes,
-          capacity: item["capacity"]?.integer, messageBytes: item["message_bytes"]?.integer, settings: JSON(settings)))
+          capacity: item["capacity"]?.integer, messageBytes: item["message_bytes"]?.integer, bytes: item["bytes"]?.integer,
+          whenFull: item["when_full"]?.string, settings: JSON(settings)))
     }
     guard stages.count <= 4095, workers <= 4095 else { return nil }
   }
@@ -128,10 +134,14 @@ struct StatePlan: Equatable {
       if Set(old.inputs) != Set(new.inputs) { compare(path + "inputs", .array(old.inputs.map(JSON.string)), .array(new.inputs.map(JSON.string))) }
       compare(path + "processes", .integer(old.processes), .integer(new.processes))
       compare(path + "queue.capacity", old.capacity.map(JSON.integer), new.capacity.map(JSON.integer))
-      if old.messageBytes != new.messageBytes {
+      func compareSize(_ key: String, _ old: Int?, _ new: Int?) {
         func size(_ bytes: Int?) -> String { bytes.map { Quantity.describe(bytes: $0) } ?? "none" }
-        all.append("\(path)queue.message was \(size(old.messageBytes)), now it is \(size(new.messageBytes))")
+        if old != new { all.append("\(path)queue.\(key) was \(size(old)), now it is \(size(new))") }
       }
+      compareSize("message", old.messageBytes, new.messageBytes)
+      compareSize("bytes", old.bytes, new.bytes)
+      // What is counted depends on it.
+      compare(path + "queue.when_full", old.whenFull.map(JSON.string), new.whenFull.map(JSON.string))
       guard case .object(let before) = old.settings, case .object(let after) = new.settings else { continue }
       for (name, value) in before where !after.contains(where: { $0.0 == name }) { compare(path + "with." + name, value, nil) }
       for (name, value) in after { compare(path + "with." + name, before.first { $0.0 == name }?.1, value) }

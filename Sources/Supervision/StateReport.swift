@@ -111,7 +111,7 @@ package struct StateReport: Sendable {
         // An input may name a port of its stage.
         let writers = Set(entry.inputs.map { String($0.prefix { $0 != "." }) })
         let producers = plan.stages.filter { writers.contains($0.name) }.reduce(0) { $0 + $1.processes }
-        let shape = RingShape(capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: entry.processes)
+        let shape = RingShape(capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: entry.processes, bytes: entry.bytes)
         try readRing(&stage, shape, plan, folder)
       } catch {
         faults.append(error.text)

@@ -1,7 +1,9 @@
 /// Messages that do not arrive: a source that finds its ring full drops the newest or the oldest, and a worker gives up
-/// messages. Whoever drops one counts it in its own record, in the commit that ends it.
+/// messages. Whoever drops one counts it in its own record, in the commit that ends it. The source hands over two messages at once, and
+/// the queue takes two.
 ///
-/// The promise: each message is delivered or dropped, once, and the records count as many as were dropped.
+/// The promise: each message is delivered or dropped, once, and the records count as many as were dropped. What is delivered is in
+/// order.
 struct Drops: Model {
   enum Policy: CaseIterable { case block, dropNewest, dropOldest }
 
@@ -14,9 +16,14 @@ struct Drops: Model {
     case positionNotInTheCommit
     /// The oldest is freed and then counted.
     case oldestFreedBeforeCommit
-    case oldestNotSettled
     /// The oldest is taken although a worker has it.
     case oldestTakenFromAWorker
+    /// A source that dies while it drops the oldest leaves it to its readers, which have gone past it.
+    case oldestComesBack
+    /// The oldest is freed for a dead source, and not counted.
+    case oldestFreedUncounted
+    /// The oldest goes while slots are held for what comes next: its commit makes them good.
+    case holdsSlotsMeanwhile
     case givenUpFreedBeforeCommit
     case givenUpNotSettled
     case recoveryIgnoresBusy
@@ -40,12 +47,17 @@ struct Drops: Model {
 
   struct Process {
     var stage = Stage.idle
-    /// What it is about: to hand its message over, or to drop one.
+    /// The worker is about to drop its message, not to hand it over.
     var isDropping = false
+    /// The source takes the oldest out of the line.
+    var isEvicting = false
+    /// How many of the source's batch are given up: its oldest, its newest.
+    var front: UInt8 = 0
+    var back: UInt8 = 0
     var isBusy = false
     var position: UInt8 = 0
     var dropped: UInt8 = 0
-    var toCount = false
+    var toCount: UInt8 = 0
   }
 
   struct State {
@@ -57,6 +69,7 @@ struct Drops: Model {
     var delivered: UInt8 = 0
     var lost: UInt8 = 0
     var isDoubled = false
+    var isDisordered = false
     var kills: UInt8 = 0
   }
 
@@ -69,7 +82,7 @@ struct Drops: Model {
       let me = isSource ? s.source : s.worker
       if me.stage == .dead || me.stage == .repaired {
         recover(s, isSource, take)
-      } else if s.kills < kills, me.stage != .idle {
+      } else if s.kills < kills, me.stage != .idle || me.front + me.back > 0 || mine(s, isSource ? 1 : 2) != nil {
         var n = s
         n.kills += 1
         let dead = Process(stage: .dead, isBusy: me.isBusy, position: me.position, dropped: me.dropped)
@@ -106,30 +119,15 @@ struct Drops: Model {
       change(&n)
       take(Step("source", what), n)
     }
-    let isNewest = me.isDropping && policy == .dropNewest
+    let batch = min(2, messages - me.position)
     switch me.stage {
-    case .idle:
-      guard me.position < messages else { return }
-      if let i = (0..<2).first(where: { s.slots[$0].kind == .free }) {
-        return go("takes a slot", .settled) { $0.slots[i] = Slot(kind: .writing, owner: 1, message: me.position + 1) }
-      }
-      switch policy {
-      case .block: return
-      case .dropNewest: go("finds the ring full", .holds) { $0.source.isDropping = true }
-      case .dropOldest:
-        guard let i = oldestReady(s, orLeased: mutant == .oldestTakenFromAWorker) else { return }
-        go("claims the oldest", .holds) {
-          $0.slots[i].kind = .leased
-          $0.slots[i].owner = 1
-          $0.source.isDropping = true
-        }
-      }
+    case .idle: if batch > 0 { fill(s, batch, go) }
     case .holds:
-      if mutant == .countedBeforeTheCommit { return go("counts it", .counted) { $0.source.dropped += 1 } }
+      let count = me.isEvicting ? 1 : me.front + me.back
+      if mutant == .countedBeforeTheCommit { return go("counts", .counted) { $0.source.dropped += count } }
       go("goes on", .counted)
     case .counted:
-      if isNewest { return go("has nothing to settle", .settled) }
-      guard let i = mine(s, 1) else { return }
+      guard me.isEvicting, let i = evicted(s) else { return go("has nothing to settle", .settled) }
       if mutant == .oldestFreedBeforeCommit {
         return go("frees the oldest", .settled) { s in
           let message = s.slots[i].message
@@ -137,42 +135,81 @@ struct Drops: Model {
           lose(&s, message)
         }
       }
-      go("settles the oldest", .settled) { if mutant != .oldestNotSettled { $0.slots[i].kind = .settling } }
+      // No mutant: recovery drops it settled or not. Readers settle to tell what is committed from what is only held.
+      go("settles the oldest", .settled) { $0.slots[i].kind = .settling }
     case .settled:
       go("commits", .committed) { s in
         s.source.isBusy = true
-        if me.isDropping, isCountedInTheCommit { s.source.dropped += 1 }
-        if me.isDropping, mutant == .countedAfterTheCommit { s.source.toCount = true }
-        if isNewest { lose(&s, me.position + 1) } else if me.isDropping, let i = mine(s, 1) { lose(&s, s.slots[i].message) }
-        if !me.isDropping || isNewest && mutant != .positionNotInTheCommit { s.source.position += 1 }
+        let count = me.isEvicting ? 1 : me.front + me.back
+        if isCountedInTheCommit { s.source.dropped += count }
+        if mutant == .countedAfterTheCommit { s.source.toCount = count }
+        if me.isEvicting {
+          if let i = evicted(s) { lose(&s, s.slots[i].message) }
+          return
+        }
+        for k in 0..<me.front { lose(&s, me.position + 1 + k) }
+        for k in 0..<me.back { lose(&s, me.position + batch - k) }
+        if mutant != .positionNotInTheCommit || count < batch { s.source.position += batch }
       }
     case .committed:
       if mutant == .cellClearedTooEarly { return go("clears busy", .ended) { $0.source.isBusy = false } }
-      finishSource(s, go)
+      finishSource(s, then: .ended, go)
     case .ended:
-      if mutant == .cellClearedTooEarly, mine(s, 1) != nil { return finishSource(s, go) }
+      if mutant == .cellClearedTooEarly, mine(s, 1) != nil { return finishSource(s, then: .ended, go) }
       go("clears busy", .idle) { s in
-        if me.toCount { s.source.dropped += 1 }
-        // A source that lives knows where it is, whatever it has committed.
-        s.source = Process(position: s.source.position, dropped: s.source.dropped)
+        s.source.dropped += me.toCount
+        // A source that lives knows where it is, whatever it has committed; what it had given up of its batch it still has.
+        s.source = Process(front: me.isEvicting ? me.front : 0, position: s.source.position, dropped: s.source.dropped)
       }
     default: return
     }
   }
 
+  /// Takes a slot for each message of its batch, or gives one up.
+  private func fill(_ s: State, _ batch: UInt8, _ go: (StaticString, Stage, (inout State) -> Void) -> Void) {
+    let me = s.source
+    let taken = UInt8((0..<2).count { s.slots[$0].owner == 1 })
+    if taken + me.front + me.back == batch { return go("has a place for all that it keeps", .holds) { _ in } }
+    if let i = (0..<2).first(where: { s.slots[$0].kind == .free }) {
+      return go("takes a slot", .idle) { $0.slots[i] = Slot(kind: .writing, owner: 1, message: me.position + me.front + taken + 1) }
+    }
+    func void(_ s: inout State) { for i in 0..<2 where s.slots[i].owner == 1 { s.slots[i] = Slot() } }
+    switch policy {
+    case .block: if taken > 0 { go("voids its slots", .idle, void) }
+    case .dropNewest: go("gives up what has no place", .idle) { if taken == 0 { $0.source.front += 1 } else { $0.source.back += 1 } }
+    case .dropOldest:
+      let oldest = oldestReady(s, orLeased: mutant == .oldestTakenFromAWorker)
+      guard let i = oldest else {
+        return go("voids its slots and gives its own oldest up", .idle) {
+          void(&$0)
+          $0.source.front += 1
+        }
+      }
+      go("voids its slots and claims the oldest", .holds) {
+        if mutant != .holdsSlotsMeanwhile { void(&$0) }
+        $0.slots[i].kind = .leased
+        $0.slots[i].owner = 1
+        $0.source.isEvicting = true
+      }
+    }
+  }
+
+  /// The slot of the message that the source takes out of the line.
+  private func evicted(_ s: State) -> Int? { (0..<2).first { s.slots[$0].owner == 1 && s.slots[$0].kind != .writing } }
+
   private var isCountedInTheCommit: Bool {
     mutant != .countedBeforeTheCommit && mutant != .countedAfterTheCommit && mutant != .notCounted
   }
 
-  private func finishSource(_ s: State, _ go: (StaticString, Stage, (inout State) -> Void) -> Void) {
-    guard let i = mine(s, 1) else { return go("has nothing to free", .ended) { _ in } }
-    if s.source.isDropping {
-      go("frees the oldest", .ended) { $0.slots[i] = Slot() }
-    } else {
-      go("publishes", .ended) {
-        $0.slots[i].kind = .ready
-        $0.slots[i].owner = 0
-      }
+  private func finishSource(_ s: State, then stage: Stage, _ go: (StaticString, Stage, (inout State) -> Void) -> Void) {
+    if s.source.isEvicting {
+      guard let i = evicted(s) else { return go("has nothing to free", stage) { _ in } }
+      return go("frees the oldest", stage) { $0.slots[i] = Slot() }
+    }
+    guard let i = mine(s, 1) else { return go("has nothing to publish", stage) { _ in } }
+    go("publishes", s.source.stage) {
+      $0.slots[i].kind = .ready
+      $0.slots[i].owner = 0
     }
   }
 
@@ -187,7 +224,8 @@ struct Drops: Model {
     let held = mine(s, 2)
     switch me.stage {
     case .idle:
-      guard let i = oldestReady(s) else { return }
+      // The line: a reader waits for what is being written before it.
+      guard let i = oldestReady(s), !(0..<2).contains(where: { s.slots[$0].kind == .writing && s.slots[$0].message < s.slots[i].message }) else { return }
       go("claims", .holds) {
         $0.slots[i].kind = .leased
         $0.slots[i].owner = 2
@@ -211,11 +249,12 @@ struct Drops: Model {
       go("commits", .committed) { s in
         s.worker.isBusy = true
         if me.isDropping, isCountedInTheCommit { s.worker.dropped += 1 }
-        if me.isDropping, mutant == .countedAfterTheCommit { s.worker.toCount = true }
+        if me.isDropping, mutant == .countedAfterTheCommit { s.worker.toCount = 1 }
         guard let i = held else { return }
         let message = s.slots[i].message
         if me.isDropping { return lose(&s, message) }
         if (s.delivered | s.lost) & bit(message) != 0 { s.isDoubled = true }
+        if s.delivered >> message != 0 { s.isDisordered = true }
         s.delivered |= bit(message)
       }
     case .committed:
@@ -225,7 +264,7 @@ struct Drops: Model {
     case .ended:
       if mutant == .cellClearedTooEarly, let i = held { return go("frees", .ended) { $0.slots[i] = Slot() } }
       go("clears busy", .idle) { s in
-        if me.toCount { s.worker.dropped += 1 }
+        s.worker.dropped += me.toCount
         s.worker = Process(dropped: s.worker.dropped)
       }
     default: return
@@ -238,8 +277,20 @@ struct Drops: Model {
     var n = s
     if let i = mine(s, owner) {
       let isBusy = me.isBusy && mutant != .recoveryIgnoresBusy
+      if isSource, !isBusy, mutant != .oldestComesBack, let i = evicted(s) {
+        if mutant == .oldestFreedUncounted {
+          n.slots[i] = Slot()
+          lose(&n, s.slots[i].message)
+          return take(Step("runner", "frees the oldest"), n)
+        }
+        n.source.isBusy = true
+        n.source.dropped += 1
+        lose(&n, s.slots[i].message)
+        return take(Step("runner", "counts the oldest as dropped"), n)
+      }
       switch (s.slots[i].kind, isBusy) {
       case (.writing, false), (.settling, true): n.slots[i] = Slot()
+      case (.leased, true) where isSource: n.slots[i] = Slot()
       default:
         n.slots[i].kind = .ready
         n.slots[i].owner = 0
@@ -252,7 +303,8 @@ struct Drops: Model {
   }
 
   func fault(in s: State) -> String? {
-    s.isDoubled ? "a message has met two ends" : nil
+    if s.isDoubled { return "a message has met two ends" }
+    return s.isDisordered ? "messages are out of order" : nil
   }
 
   func isEnd(_ s: State) -> Bool {

@@ -106,7 +106,8 @@ import Testing
     let policy: Drops.Policy =
       switch mutant {
       case .positionNotInTheCommit: .dropNewest
-      case .oldestFreedBeforeCommit, .oldestNotSettled, .oldestTakenFromAWorker: .dropOldest
+      case .oldestFreedBeforeCommit, .oldestTakenFromAWorker, .oldestComesBack, .oldestFreedUncounted, .holdsSlotsMeanwhile:
+        .dropOldest
       default: .block
       }
     fails(Drops(policy: policy, messages: 4, kills: 2, mutant: mutant))

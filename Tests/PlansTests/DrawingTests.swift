@@ -128,7 +128,7 @@ struct DrawingTests {
       JSON(detect) == [
         "name": "detect", "plugin": "add", "kind": "transform", "processes": 3, "inputs": ["camera"],
         "outputs": [["port": "detect", "readers": ["merge", "send"]]],
-        "queue": ["capacity": 64, "message_bytes": 65536, "reserved_bytes": 4_259_840],
+        "queue": ["capacity": 64, "message_bytes": 65536, "bytes": .null, "when_full": "block", "reserved_bytes": 4_259_840],
       ])
     #expect(node["stages"]?.items?[0]["queue"]?.isNull == true)
     #expect(node["stages"]?.items?[5]["outputs"].map(JSON.init) == [])

@@ -214,6 +214,29 @@ struct PlannerTests {
       "2:1 too-many-processes: the stages have 4101 processes, but a pipeline has at most 4095; lower `processes`; the most have b 4000, c 100, a 1",
       world: World(descriptors: 1 << 20)),
     Broken(
+      "less memory for a queue than its writers need",
+      """
+        a: {plugin: numbers}
+        b: {plugin: add, inputs: [a], processes: 2, queue: {bytes: 2MiB}}
+        c: {plugin: drop, inputs: [b], queue: {message: 64KiB, bytes: 100KiB}}
+      """,
+      "5:65 queue-bytes: the queue needs more than 100 KiB for messages of up to 64 KiB from 2 processes; raise `bytes` to at least 192KiB, or lower `message`"),
+    Broken(
+      "a queue whose readers hold all that it takes",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], processes: 2, queue: {capacity: 2, when_full: drop_oldest}}
+        c: {plugin: drop, inputs: [a], queue: {capacity: 1, when_full: drop_newest}}
+      """,
+      "4:80 drop-oldest-capacity: the queue takes 2 messages, all of which may be worked on at once: then none is there to be dropped; raise `capacity` to at least 3, or lower `processes`"),
+    Broken(
+      "more readers than are counted apart",
+      """
+        a: {plugin: numbers}
+        b: {plugin: drop, inputs: [a], queue: {when_full: drop_newest}}
+      """ + (1...47).map { "\n  c\($0): {plugin: drop, inputs: [a]}" }.joined(),
+      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read or a queue drops at most 47 can be counted apart; read it through a stage that hands everything on"),
+    Broken(
       "a source with a queue",
       """
         a: {plugin: numbers, queue: {capacity: 3}}
@@ -252,7 +275,7 @@ struct PlannerTests {
         b: {plugin: add, inputs: [a], queue: {capacity: 63, message: 16MiB}}
         c: {plugin: drop, inputs: [b], queue: {capacity: 7}}
       """,
-      "4:64 memory-budget: the queues reserve 1.0 GiB, more than half of the available memory (512 MiB); the most is reserved by \"b\" (63 x 16 MiB) 1 GiB, \"c\" (7 x 1 MiB) 8 MiB; lower `capacity` or `message`, or allow more with `memory`",
+      "4:64 memory-budget: the queues reserve 1.0 GiB, more than half of the available memory (512 MiB); the most is reserved by \"b\" (63 x 16 MiB) 1 GiB, \"c\" (7 x 1 MiB) 8 MiB; lower `capacity` or `message`, bound it with `bytes`, or allow more with `memory`",
       world: World(memory: 1 << 30)),
     Broken(
       "too few descriptors",
@@ -296,7 +319,7 @@ struct PlannerTests {
       """)
     #expect(
       checked.lines == [
-        "5:3 memory-budget: the queues reserve 257 MiB, but `memory` allows only 100 MiB; the most is reserved by \"b\" (256 x 1 MiB) 257 MiB; lower `capacity` or `message`, or raise `memory`"
+        "5:3 memory-budget: the queues reserve 257 MiB, but `memory` allows only 100 MiB; the most is reserved by \"b\" (256 x 1 MiB) 257 MiB; lower `capacity` or `message`, bound it with `bytes`, or raise `memory`"
       ])
   }
 

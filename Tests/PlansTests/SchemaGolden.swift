@@ -238,6 +238,34 @@ enum SchemaGolden {
                   "examples": [
                     "64KiB"
                   ]
+                },
+                "bytes": {
+                  "description": "The most memory that the queue may take; writers wait for memory as they do for a place. As much as `capacity` messages can need unless given.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$|\\$\\{",
+                  "x-expected": "a size from 1 B to 1024 TiB with its unit, such as 64KiB or 1MB",
+                  "examples": [
+                    "64MiB"
+                  ]
+                },
+                "when_full": {
+                  "description": "What happens to a message that finds no room: its writer waits (`block`), it is dropped itself (`drop_newest`), or the oldest that nobody works on makes room for it (`drop_oldest`). What is dropped is counted.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "string",
+                    "enum": [
+                      "block",
+                      "drop_newest",
+                      "drop_oldest"
+                    ],
+                    "x-expected": "block, drop_newest or drop_oldest"
+                  },
+                  "default": "block",
+                  "examples": [
+                    "drop_oldest"
+                  ]
                 }
               },
               "x-expected": "a mapping",

@@ -42,7 +42,10 @@ enum Declared {
     all.availableMemory = 64 << 30
     all.kind = { $0.hasSuffix("/") || $0 == "/here" || $0 == "/tmp" ? .directory : $0.hasSuffix(".txt") ? .file : nil }
     all.glob = { $0.hasSuffix("*.txt") ? ["/here/a.txt", "/here/b.txt"] : [] }
-    all.ringBytes = { capacity, message, producers, _ in (capacity + max(1, producers)) * message }
+    all.ringBytes = { queue, producers, _ in
+      let all = (queue.capacity + max(1, producers)) * queue.messageBytes, least = (max(1, producers) + 1) * queue.messageBytes
+      return (queue.bytes.map { min(all, max(least, $0)) } ?? all, least)
+    }
     return all
   }
 }
