@@ -398,7 +398,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     let report = RunReport(
       pipeline: "p", outcome: "finished", code: .success, cause: "", seconds: 1.23456, stages: [stage("a", busy: 0.5, input: 0.25, room: 0.25)], ledger: [],
       bottleneck: nil)
-    #expect(report.json.compact == #"{"pipeline":"p","outcome":"finished","exit_code":0,"cause":null,"seconds":1.235,"bottleneck":null,"bottleneck_sentence":null,"stages":{"a":{"plugin":"p","processes":1,"in":0,"out":0,"errors":0,"retries":0,"dead_letters":0,"dropped":0,"restarts":0,"busy":0.5,"waiting_input":0.25,"waiting_room":0.25,"latency_ms":{"p50":0,"p99":0,"max":0}}},"ledger":{}}"#)
+    #expect(report.json.compact == #"{"pipeline":"p","outcome":"finished","exit_code":0,"cause":null,"seconds":1.235,"bottleneck":null,"bottleneck_sentence":null,"stages":{"a":{"plugin":"p","processes":1,"in":0,"out":0,"errors":0,"retries":0,"dead_letters":0,"dropped":0,"queue_dropped":0,"restarts":0,"busy":0.5,"waiting_input":0.25,"waiting_room":0.25,"latency_ms":{"p50":0,"p99":0,"max":0}}},"ledger":{}}"#)
   }
 
   /// What a worker says over its control socket is shown too.
