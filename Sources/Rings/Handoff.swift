@@ -23,7 +23,7 @@ package final class Handoff {
   }
 
   /// A call that has ended.
-  private struct Call: BitwiseCopyable {
+  struct Call: BitwiseCopyable {
     /// The input, if it had one; a source's has none.
     var place: Lease.Place
     var hasInput: Bool
@@ -39,52 +39,52 @@ package final class Handoff {
     var position: (UInt64, UInt64, UInt64, UInt64)
   }
 
-  private let worker: WorkerNumber
-  private let cell: CommitCell
+  let worker: WorkerNumber
+  let cell: CommitCell
   // Behind pointers, for they are changed in place all the time.
-  private let input: UnsafeMutablePointer<Consumer>?
-  private let outputs: UnsafeMutableBufferPointer<Producer>
+  let input: UnsafeMutablePointer<Consumer>?
+  let outputs: UnsafeMutableBufferPointer<Producer>
   /// The outputs that read each port.
-  private let readers: [[Int]]
-  private let whenFull: [WhenFull]
+  let readers: [[Int]]
+  let whenFull: [WhenFull]
   /// The outputs whose queues drop what finds no room.
-  private let dropping: [Int]
+  let dropping: [Int]
   /// Whether every output gets every message: nobody reads a port, and nobody drops.
-  private let isUniform: Bool
-  private let stageHash: UInt64
-  private let mostOutputs: Int
+  let isUniform: Bool
+  let stageHash: UInt64
+  let mostOutputs: Int
   /// The largest payload that every reader takes.
-  private let mostBytes: Int
+  let mostBytes: Int
   /// How many large and small payloads a call may have at once, where an output has fewer segments than its line has slots.
-  private let mostAtOnce: (large: Int, small: Int)?
-  private let promises: Promises
+  let mostAtOnce: (large: Int, small: Int)?
+  let promises: Promises
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
-  @exclusivity(unchecked) private var record: CellRecord
-  @exclusivity(unchecked) private var ended = PlainBuffer<Call>(capacity: 256)
+  @exclusivity(unchecked) var record: CellRecord
+  @exclusivity(unchecked) var ended = PlainBuffer<Call>(capacity: 256)
   /// Where outputs differ: for each ended call, how many records of each output belong to it and the ones before it.
-  @exclusivity(unchecked) private var ends = PlainBuffer<Int>(capacity: 256)
+  @exclusivity(unchecked) var ends = PlainBuffer<Int>(capacity: 256)
   /// What each output was given and what was dropped there, where outputs differ.
-  @exclusivity(unchecked) private var counts: [UInt64]
+  @exclusivity(unchecked) var counts: [UInt64]
   /// How often in a row the oldest messages went and others took their places.
-  @exclusivity(unchecked) private var dropRounds = 0
+  @exclusivity(unchecked) var dropRounds = 0
   /// The call that is open, and of its input what a hand-over has to know.
-  @exclusivity(unchecked) private var hasInput = false
-  @exclusivity(unchecked) private var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
-  @exclusivity(unchecked) private var inputID = MessageID(high: 0, low: 0)
-  @exclusivity(unchecked) private var inputPublished: UInt64 = 0
+  @exclusivity(unchecked) var hasInput = false
+  @exclusivity(unchecked) var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
+  @exclusivity(unchecked) var inputID = MessageID(high: 0, low: 0)
+  @exclusivity(unchecked) var inputPublished: UInt64 = 0
   /// Outputs of the open call, those that were skipped or handed on in parts included.
-  @exclusivity(unchecked) private var ordinal: UInt64 = 0
-  @exclusivity(unchecked) private var skip: UInt64 = 0
+  @exclusivity(unchecked) var ordinal: UInt64 = 0
+  @exclusivity(unchecked) var skip: UInt64 = 0
   /// Messages of the open call that have readers, those that went on in parts not counted.
-  @exclusivity(unchecked) private var made = 0
+  @exclusivity(unchecked) var made = 0
   /// How many large and small payloads of the open call have not gone on; counted only where `mostAtOnce` is there.
-  @exclusivity(unchecked) private var sizes = (large: 0, small: 0)
-  @exclusivity(unchecked) private var reservedLength = 0
+  @exclusivity(unchecked) var sizes = (large: 0, small: 0)
+  @exclusivity(unchecked) var reservedLength = 0
   /// The slot whose call is being handed over in parts, and how many outputs are gone.
-  @exclusivity(unchecked) private var part: (slot: Int, count: UInt64)?
+  @exclusivity(unchecked) var part: (slot: Int, count: UInt64)?
   /// How often in a row there was room, and nothing could be taken.
-  @exclusivity(unchecked) private var fruitless = 0
+  @exclusivity(unchecked) var fruitless = 0
 
   /// - Parameters:
   ///   - ports: what each output reads; nil when all of them read the main port and there is no other
@@ -244,7 +244,7 @@ package final class Handoff {
   }
 
   @inline(__always)
-  private func open() {
+  func open() {
     ordinal = 0
     made = 0
     sizes = (0, 0)
@@ -306,9 +306,9 @@ package final class Handoff {
     for i in readers { try outputs[i].append(payload, id, format: format) }
   }
 
-  private func readers(of port: Int) -> [Int] { readers.indices.contains(port) ? readers[port] : [] }
+  func readers(of port: Int) -> [Int] { readers.indices.contains(port) ? readers[port] : [] }
 
-  private func checkLength(_ length: Int, _ readers: [Int]) throws {
+  func checkLength(_ length: Int, _ readers: [Int]) throws {
     for i in readers where length > outputs[i].ring.shape.messageBytes {
       throw RingError.messageTooLarge(length: length, limit: outputs[i].ring.shape.messageBytes)
     }
@@ -346,7 +346,7 @@ package final class Handoff {
     ordinal += 1
   }
 
-  private func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
+  func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
     let readers = readers(of: 0)
     if let first = readers.first, ordinal >= skip {
       let id = nextID
@@ -362,7 +362,7 @@ package final class Handoff {
   /// The identity of the next output. A source's follows from where the source stands after it, which is known when the call
   /// ends; until then it is its ordinal.
   @inline(__always)
-  private var nextID: MessageID { hasInput ? inputID.child(stage: stageHash, ordinal: ordinal) : MessageID(high: 0, low: ordinal) }
+  var nextID: MessageID { hasInput ? inputID.child(stage: stageHash, ordinal: ordinal) : MessageID(high: 0, low: ordinal) }
 
   /// Forgets what the open call has emitted.
   package func abandon() {
@@ -372,14 +372,14 @@ package final class Handoff {
 
   /// How many records of an output belong to calls that have ended.
   @inline(__always)
-  private func lastEnd(_ output: Int) -> Int {
+  func lastEnd(_ output: Int) -> Int {
     if isUniform { return ended.lastInPlace?.pointee.recordsEnd ?? 0 }
     return ended.isEmpty ? 0 : recordsEnd(ended.count - 1, output)
   }
 
   /// How many records of an output belong to an ended call and the ones before it.
   @inline(__always)
-  private func recordsEnd(_ call: Int, _ output: Int) -> Int {
+  func recordsEnd(_ call: Int, _ output: Int) -> Int {
     isUniform ? ended[call].recordsEnd : ends[call * outputs.count + output]
   }
 
@@ -436,7 +436,7 @@ package final class Handoff {
 
   /// What a source has made is named for where it stands afterwards, and for its ordinal when it is not the first.
   @inline(__always)
-  private func nameSourced(_ output: Int, from first: Int, _ position: (UInt64, UInt64, UInt64, UInt64)) {
+  func nameSourced(_ output: Int, from first: Int, _ position: (UInt64, UInt64, UInt64, UInt64)) {
     let id = MessageID.source(stage: stageHash, position: position)
     for r in first..<outputs[output].records.count {
       let ordinal = outputs[output].records[r].id.low
@@ -445,7 +445,7 @@ package final class Handoff {
   }
 
   @inline(__always)
-  private func endCall() {
+  func endCall() {
     hasInput = false
     if promises.contains(.counts), cell.calls & 1 == 1 { cell.callChanged() }
   }
@@ -460,294 +460,11 @@ package final class Handoff {
     return false
   }
 
-  @exclusivity(unchecked) private var scratchBytes = PrivateBytes(0)
+  @exclusivity(unchecked) var scratchBytes = PrivateBytes(0)
 
-  private func scratch(_ length: Int) -> UnsafeMutableRawBufferPointer {
+  func scratch(_ length: Int) -> UnsafeMutableRawBufferPointer {
     if scratchBytes.bytes.count < length { scratchBytes = PrivateBytes(length) }
     return UnsafeMutableRawBufferPointer(rebasing: scratchBytes.bytes[..<max(0, length)])
-  }
-
-  // MARK: Handing over
-
-  /// Hands over all calls that have ended.
-  ///
-  /// - Parameters:
-  ///   - ended: a source's last word: nothing more will come
-  ///   - committedLength: what a sink has reached with these messages
-  package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
-    while !ended.isEmpty {
-      var fits = ended.count
-      for i in 0..<outputs.count where whenFull[i] == .block { fits = min(fits, try take(i)) }
-      if fits == 0 {
-        for i in 0..<outputs.count { try outputs[i].void(from: 0) }
-        // At most so many as the ring holds: what is more went on in parts before the call ended.
-        try waitForRoom { recordsEnd(0, $0) }
-        continue
-      }
-      if !dropping.isEmpty, try !takeOrDrop({ recordsEnd(fits - 1, $0) }) { continue }
-      if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: recordsEnd(fits - 1, i)) } }
-      let isAll = fits == ended.count
-      try handOver(fits, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
-    }
-    if isLast && !record.ended || committedLength != nil && (!record.hasLength || record.committedLength != committedLength) {
-      note(ended: isLast, committedLength: committedLength)
-      try cell.commit(record, counts)
-      try cell.clearBusy()
-    }
-  }
-
-  private func note(ended isLast: Bool, committedLength: UInt64?) {
-    if isLast { record.ended = true }
-    if let committedLength {
-      record.hasLength = true
-      record.committedLength = committedLength
-    }
-  }
-
-  /// Takes slots for the records of as many calls as fit.
-  private func take(_ output: Int) throws -> Int {
-    let records = lastEnd(output)
-    let got = try outputs[output].takeSlots(records)
-    if got == records { return ended.count }
-    return (0..<ended.count).first { recordsEnd($0, output) > got } ?? ended.count
-  }
-
-  /// Takes slots where nobody waits for them, once those for which one waits are there.
-  ///
-  /// - Parameter count: how many records of each output
-  /// - Returns: false when the oldest messages of a queue have made room. Everything was voided for that: a commit makes all slots good that
-  ///   its worker holds.
-  private func takeOrDrop(_ count: (Int) -> Int) throws -> Bool {
-    for i in dropping {
-      let wanted = count(i)
-      if whenFull[i] == .dropOldest { try outputs[i].dropFirst(of: wanted, downTo: outputs[i].ring.shape.capacity) }
-      let got = try outputs[i].takeSlots(wanted)
-      if got == wanted { continue }
-      for j in 0..<outputs.count { try outputs[j].void(from: 0) }
-      dropRounds += 1
-      let made = dropRounds > Self.mostDropRounds ? 0 : try dropOldest(i, wanted - got)
-      if made == 0 { try outputs[i].dropFirst(of: wanted, downTo: wanted - outputs[i].dropped(wanted) - (wanted - got)) }
-      return false
-    }
-    dropRounds = 0
-    return true
-  }
-
-  /// Other writers may take the places; a source does not try for ever.
-  private static let mostDropRounds = 64
-
-  /// Takes messages out of a line and drops them, in a commit of its own. No slots are held, and no inputs are settled.
-  ///
-  /// - Returns: how many there were
-  private func dropOldest(_ output: Int, _ count: Int) throws -> Int {
-    let places = try outputs[output].leaseOldest(count)
-    if places.isEmpty { return 0 }
-    for place in places { try outputs[output].settle(place) }
-    counts[2 * output + 1] &+= UInt64(places.count)
-    try cell.commit(record, counts)
-    for place in places { try outputs[output].free(place) }
-    try cell.clearBusy()
-    outputs[output].freed(places)
-    return places.count
-  }
-
-  /// - Parameter count: how many records of each output are to find room at once
-  private func waitForRoom(_ count: (Int) -> Int) throws {
-    let now = Clock.now
-    cell.beginWait(.room, at: now)
-    defer { cell.endWait(at: Clock.now) }
-    for i in 0..<outputs.count { try outputs[i].spillSurplus() }
-    try giveWay()
-    let concerned = (0..<outputs.count).filter { whenFull[$0] == .block && count($0) > 0 }
-    func hasRoom(_ output: Int) -> Bool {
-      outputs[output].ring.hasRoom(max(1, min(count(output), outputs[output].ring.shape.capacity))) && !outputs[output].lacksSegments(count(output))
-    }
-    // The first that has no room; if all have, the one where it is somebody else's turn.
-    let blocked =
-      concerned.first { outputs[$0].ring.isCrowded || !hasRoom($0) }
-      ?? concerned.first { outputs[$0].turn != 0 && !outputs[$0].hasTurn }
-    let holdsTurn = (0..<outputs.count).contains { outputs[$0].hasTurn }
-    if let blocked { try waiting { try outputs[blocked].waitForRoom(count(blocked), holdsTurn: holdsTurn) } }
-    // Others may be faster, now and then. Room that is shown again and again and is never there is a damaged ring.
-    fruitless = concerned.allSatisfy(hasRoom) ? fruitless + 1 : 0
-    if fruitless > Self.mostFruitless { throw RingCorruption("a queue shows room that nobody can take") }
-  }
-
-  /// With a hundred writers at a queue of one message, the odds of losing so many races in a row have four hundred zeros.
-  private static let mostFruitless = 100_000
-
-  /// Two workers with several readers could each have their turn in a ring that the other needs: the lower number keeps its own.
-  private func giveWay() throws {
-    if outputs.count < 2 { return }
-    for i in 0..<outputs.count where outputs[i].turn != 0 && outputs[i].turn < UInt64(worker) {
-      for i in 0..<outputs.count { outputs[i].endTurn() }
-      return
-    }
-  }
-
-  /// Steps 2 to 6 for the first `calls` calls, whose outputs all have slots.
-  private func handOver(_ calls: Int, ended isLast: Bool, committedLength: UInt64?) throws {
-    let isOnce = promises.contains(.once)
-    fruitless = 0
-    if isUniform { record.emitted &+= UInt64(recordsEnd(calls - 1, 0)) } else { countSent(calls) }
-    for i in 0..<calls {
-      let call = ended[i]
-      if call.hasInput, let input {
-        try input.pointee.settle(call.place)
-        record.received &+= 1
-        if let part, part.slot == Int(call.place.slot) { self.part = nil }
-      }
-      if call.isDropped { record.dropped &+= 1 }
-      if call.isDeadLettered { record.deadLettered &+= 1 }
-    }
-    if ended[calls - 1].hasPosition { record.position = ended[calls - 1].position }
-    record.partSlot = nil
-    record.partCount = 0
-    note(ended: isLast, committedLength: committedLength)
-    if isOnce { try cell.commit(record, counts) }
-    let now = Clock.now
-    for i in 0..<outputs.count { try outputs[i].publish(recordsEnd(calls - 1, i), at: now) }
-    if let input { for i in 0..<calls where ended[i].hasInput { try input.pointee.free(ended[i].place) } }
-    if isOnce { try cell.clearBusy() }
-    for i in 0..<outputs.count { try outputs[i].published(recordsEnd(calls - 1, i)) }
-    if let input {
-      var run = ReleaseRun()
-      for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.pointee.ring.view) }
-      try input.pointee.freed(run)
-      if promises.contains(.counts) { countLatencies(calls, now) }
-    }
-    forget(calls)
-  }
-
-  /// The first calls have been handed over.
-  @inline(__always)
-  private func forget(_ calls: Int) {
-    if isUniform {
-      let records = recordsEnd(calls - 1, 0)
-      ended.removeFirst(calls)
-      for i in 0..<ended.count { ended[i].recordsEnd -= records }
-    } else {
-      let records = (0..<outputs.count).map { recordsEnd(calls - 1, $0) }
-      ended.removeFirst(calls)
-      ends.removeFirst(calls * outputs.count)
-      for i in 0..<ends.count { ends[i] -= records[i % outputs.count] }
-    }
-  }
-
-  private func countSent(_ calls: Int) {
-    for i in 0..<calls { record.emitted &+= UInt64(ended[i].made) }
-    count { recordsEnd(calls - 1, $0) }
-  }
-
-  /// - Parameter records: how many of an output's records are handed over, or dropped, now
-  private func count(_ records: (Int) -> Int) {
-    for i in 0..<outputs.count {
-      let given = records(i)
-      counts[2 * i] &+= UInt64(given)
-      counts[2 * i + 1] &+= UInt64(outputs[i].dropped(given))
-    }
-  }
-
-  /// Messages that were published together took the same time.
-  private func countLatencies(_ calls: Int, _ now: UInt64) {
-    var i = 0
-    while i < calls {
-      let published = ended[i].published
-      var next = i + 1
-      while next < calls, ended[next].published == published { next += 1 }
-      if ended[i].hasInput, now > published { cell.recordLatency(now - published, count: UInt64(next - i)) }
-      i = next
-    }
-  }
-
-  /// Keeps the open call's outputs below what the smallest ring holds: when it emits more, what came before is handed
-  /// over, and then the call itself, in parts. The cell names the input and how many outputs are gone, so that a worker
-  /// which repeats the call skips as many.
-  @inline(__always)
-  private func makeRoomInCall(for length: Int) throws {
-    guard hasInput else { return }
-    if let mostAtOnce, length > RingShape.smallPayload ? sizes.large >= mostAtOnce.large : sizes.small >= mostAtOnce.small {
-      try handOverInParts()
-    } else if isUniform {
-      if outputs[0].records.count - lastEnd(0) >= mostOutputs { try handOverInParts() }
-    } else if (0..<outputs.count).contains(where: {
-      // What must stay whole, and finds no room where that drops it, is dropped.
-      outputs[$0].records.count - lastEnd($0) >= outputs[$0].ring.shape.capacity && !(keepsCallsWhole && whenFull[$0] != .block)
-    }) {
-      try handOverInParts()
-    }
-  }
-
-  /// - Parameter reserved: a payload that had a large segment in mind may have become small, and could then need either
-  private func noteSize(_ length: Int, reserved: Int) {
-    if max(length, reserved) > RingShape.smallPayload { sizes.large += 1 }
-    if length <= RingShape.smallPayload { sizes.small += 1 }
-  }
-
-  /// After a part has gone: what is left of the call.
-  private func countSizes() {
-    sizes = (0, 0)
-    guard isUniform else { return }
-    for i in 0..<outputs[0].records.count { noteSize(Int(outputs[0].records[i].length), reserved: 0) }
-  }
-
-  @inline(never)
-  private func handOverInParts() throws {
-    if keepsCallsWhole { throw RingError.tooManyOutputs(limit: (0..<outputs.count).map { outputs[$0].records.count - lastEnd($0) }.max() ?? 0) }
-    try commit()
-    let slot = Int(inputPlace.slot)
-    let before = part?.slot == slot ? part?.count ?? 0 : skip
-    while true {
-      guard let got = try takeSlotsInCall() else {
-        for i in 0..<outputs.count { try outputs[i].void(from: 0) }
-        try waitForRoom { isUniform ? 1 : outputs[$0].records.count }
-        continue
-      }
-      fruitless = 0
-      let gone: UInt64
-      if isUniform {
-        gone = before &+ UInt64(got)
-        record.emitted &+= UInt64(got)
-      } else {
-        // All that there is, up to the output that comes next.
-        gone = ordinal
-        record.emitted &+= UInt64(made)
-        made = 0
-        count { outputs[$0].records.count }
-      }
-      record.partSlot = slot
-      record.partCount = gone
-      try cell.commit(record, counts)
-      let now = Clock.now
-      for i in 0..<outputs.count { try outputs[i].publish(isUniform ? got : outputs[i].records.count, at: now) }
-      try cell.clearBusy()
-      for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count) }
-      part = (slot, gone)
-      if mostAtOnce != nil { countSizes() }
-      return
-    }
-  }
-
-  /// Takes slots for what the open call has made: for as much as fits where every output gets the same, else for all of it, since
-  /// where a call stands is one number.
-  ///
-  /// - Returns: how many records of each output have slots; nil when it was too little
-  private func takeSlotsInCall() throws -> Int? {
-    let records = outputs[0].records.count
-    if isUniform {
-      var got = records
-      for i in 0..<outputs.count { got = min(got, try outputs[i].takeSlots(records)) }
-      if got == 0 { return nil }
-      for i in 0..<outputs.count { try outputs[i].void(from: got) }
-      return got
-    }
-    while true {
-      for i in 0..<outputs.count where whenFull[i] == .block {
-        if try outputs[i].takeSlots(outputs[i].records.count) < outputs[i].records.count { return nil }
-      }
-      if dropping.isEmpty { return records }
-      if try takeOrDrop({ outputs[$0].records.count }) { return records }
-    }
   }
 
   /// Gives back the memory that is held open, at the end of a worker's life.

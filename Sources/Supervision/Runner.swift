@@ -40,31 +40,32 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
 
 /// Performs what the supervisor decides: spawns, reaps, recovers, reads what workers say. It never waits for anything but
 /// the next event.
-private final class Runner {
-  private let plan: Plan
-  private let memory: StageMemory
-  private let options: RunOptions
-  private let observer: any RunObserver
-  private let began: ContinuousClock.Instant
-  private var supervisor: Supervisor
-  private var workers: [Int: WorkerProcess] = [:]
-  private var pending: [Supervisor.Event] = []
-  private var timers: [(at: ContinuousClock.Instant, event: Timer)] = []
-  private var stalls: [Int: StallWatch] = [:]
-  private var isFinished = false
-  private let environment = Machine.environment()
-  private var null: Int32 = -1
-  /// When a worker that is gone went; the time after that is nobody's.
-  private var givenUp: [Int: DropNotes] = [:]
+final class Runner {
+  let plan: Plan
+  let memory: StageMemory
+  let options: RunOptions
+  let observer: any RunObserver
+  let began: ContinuousClock.Instant
+  var supervisor: Supervisor
+  var workers: [Int: WorkerProcess] = [:]
+  var pending: [Supervisor.Event] = []
+  var timers: [(at: ContinuousClock.Instant, event: Timer)] = []
+  var stalls: [Int: StallWatch] = [:]
+  var isFinished = false
+  let environment = Machine.environment()
+  var null: Int32 = -1
+  /// What each stage has given up, as far as the log is told.
+  var givenUp: [Int: DropNotes] = [:]
   /// What the full queues had dropped when it was told last, and which stages have such queues.
-  private var toldDropped: [Int: Int] = [:]
-  private let droppingStages: [Int]
-  private var goneSince: [Int: UInt64] = [:]
-  private let state: StateDirectory?
-  private var hasBegun = false
-  private var chaos: ChaosKeeper?
+  var toldDropped: [Int: Int] = [:]
+  let droppingStages: [Int]
+  /// When a worker that is gone went; the time after that is nobody's.
+  var goneSince: [Int: UInt64] = [:]
+  let state: StateDirectory?
+  var hasBegun = false
+  var chaos: ChaosKeeper?
 
-  private enum Timer {
+  enum Timer {
     /// A worker that was stopped on purpose goes on.
     case goOn(worker: Int)
     case supervisor(Supervisor.Event)
@@ -133,7 +134,7 @@ private final class Runner {
 
   // MARK: Waiting
 
-  private func wait(_ signals: SignalDescriptor?) {
+  func wait(_ signals: SignalDescriptor?) {
     var interests: [Descriptors.Interest] = []
     var sources: [(worker: Int, kind: Int)] = []
     if let signals {
@@ -170,9 +171,9 @@ private final class Runner {
     for timer in due { fire(timer.event, now, late: now - timer.at) }
   }
 
-  private var second: Int64 { (ContinuousClock.now - began).components.seconds }
+  var second: Int64 { (ContinuousClock.now - began).components.seconds }
 
-  private func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
+  func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
     case .startup(let worker, let start, let limit):
@@ -209,13 +210,13 @@ private final class Runner {
 
   // MARK: Workers
 
-  private func process(_ worker: Int) -> Int { worker - supervisor.workers(of: supervisor.stage(of: worker)).lowerBound }
+  func process(_ worker: Int) -> Int { worker - supervisor.workers(of: supervisor.stage(of: worker)).lowerBound }
 
-  private func cell(_ worker: Int) -> CommitCell? {
+  func cell(_ worker: Int) -> CommitCell? {
     try? memory.cell(stage: supervisor.stage(of: worker), process: process(worker))
   }
 
-  private func heard(_ message: WorkerMessage, from worker: Int) {
+  func heard(_ message: WorkerMessage, from worker: Int) {
     switch message {
     case .ready: pending.append(.ready(worker: worker))
     case .closing: pending.append(.closing(worker: worker))
@@ -231,7 +232,7 @@ private final class Runner {
   }
 
   /// Does to a worker what `--chaos` has drawn for it.
-  private func strike(_ worker: Int, _ deed: Chaos.Deed) {
+  func strike(_ worker: Int, _ deed: Chaos.Deed) {
     guard supervisor.isAlive(worker), let process = workers[worker], process.end == nil else { return }
     switch deed {
     case .kill:
@@ -245,43 +246,7 @@ private final class Runner {
     }
   }
 
-  private func noteGivenUp(_ worker: Int, _ text: String) {
-    let stage = supervisor.stage(of: worker)
-    let (isShown, more) = givenUp[stage, default: DropNotes()].isShown(in: second)
-    if let more { sayOfUnnamed(stage, more) }
-    if isShown { say(.runner, worker, text) }
-  }
-
-  private func sayOfUnnamed(_ stage: Int, _ count: Int) {
-    sayOfStage(stage, (plan.stages[stage].onError.then == .deadLetter ? "made \(count) dead letters" : "dropped \(count) messages") + " more in that second")
-  }
-
-  private static let queuePeriod = Duration.seconds(1)
-
-  /// What full queues have dropped since the last time, in one line each: who drops counts, and tells nobody.
-  private func sayOfQueues() {
-    for stage in droppingStages {
-      let now = queueDropped(stage)
-      let more = now &- (toldDropped[stage] ?? 0)
-      // A look at a cell that moves meanwhile may be a little behind the last one.
-      guard more > 0 else { continue }
-      toldDropped[stage] = now
-      guard let queue = plan.stages[stage].queue else { continue }
-      sayOfStage(stage, "its queue was full and dropped \(more) \(more == 1 ? "message" : "messages") (\(queue.whenFull.rawValue), \(now) in all)")
-    }
-  }
-
-  private func sayOfStage(_ stage: Int, _ text: String) {
-    observer.heard(RunLine(origin: .runner, stage: plan.stages[stage].name, process: nil, text: text))
-  }
-
-  private static func givenUp(_ id: String, _ error: String, _ errors: Int, _ deaths: Int) -> String {
-    var text = error
-    if errors > 1 { text += " (tried \(errors) times)" }
-    return id.isEmpty ? text : text + " [message \(id)]"
-  }
-
-  private func reap(_ worker: Int) {
+  func reap(_ worker: Int) {
     guard var process = workers[worker] else { return }
     let end: Supervisor.WorkerEnd
     do throws(SystemError) {
@@ -300,7 +265,7 @@ private final class Runner {
     pending.append(.reaped(worker: worker, end: process.isBlameless ? .killed("chaos, \(end.text)") : end))
   }
 
-  private func recover(_ worker: Int) {
+  func recover(_ worker: Int) {
     guard let process = workers.removeValue(forKey: worker), let cell = cell(worker) else { return }
     let stage = supervisor.stage(of: worker)
     let sequence = cell.sequence
@@ -322,7 +287,7 @@ private final class Runner {
     pending.append(.recovered(worker: worker, facts: facts))
   }
 
-  private func spawn(_ worker: Int) throws {
+  func spawn(_ worker: Int) throws {
     let index = supervisor.stage(of: worker)
     let stage = plan.stages[index]
     let process = self.process(worker)
@@ -386,13 +351,13 @@ private final class Runner {
   }
 
   /// What has been read from standard input cannot be read again: its reader is not killed on purpose.
-  private func chaos(for stage: Stage) -> Chaos? {
+  func chaos(for stage: Stage) -> Chaos? {
     var chaos = options.chaos
     if stage.resources.contains(.standardInput) { chaos?.kill = 0 }
     return chaos
   }
 
-  private func environment(for stage: Stage) -> [String] {
+  func environment(for stage: Stage) -> [String] {
     var values = environment
     // A worker that crashes must not print pages of backtrace for each try.
     let added = [(name: "SWIFT_BACKTRACE", value: "enable=no")] + stage.environment
@@ -402,7 +367,7 @@ private final class Runner {
 
   // MARK: Actions
 
-  private func perform(_ actions: [Supervisor.Action]) {
+  func perform(_ actions: [Supervisor.Action]) {
     var actions = actions
     while !actions.isEmpty {
       switch actions.removeFirst() {
@@ -429,131 +394,15 @@ private final class Runner {
   }
 
   /// Every stage is ready, and no source has been let go yet.
-  private func begin() {
+  func begin() {
     if hasBegun { return }
     hasBegun = true
     do throws(StartFailure) { try state?.noteOutputs() } catch { pending.append(.broken(code: error.code, text: error.text)) }
   }
-
-  private func say(_ origin: RunLine.Origin, _ worker: Int, _ text: String) {
-    let stage = plan.stages[supervisor.stage(of: worker)]
-    observer.heard(RunLine(origin: origin, stage: stage.name, process: stage.processes > 1 ? process(worker) : nil, text: text))
-  }
-
-  // MARK: Reporting
-
-  func report() -> RunReport {
-    let now = Clock.now
-    let stages = plan.stages.indices.map { stageReport($0, now) }
-    let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in
-      guard let ring = memory.parts[i].ring else { return nil }
-      let entered = total(plan.writers(to: i).flatMap { self.entered(from: $0, to: i) })
-      let received = total(records(i).map(\.received))
-      let givenUp = total(records(i).map(\.dropped))
-      let deadLettered = total(records(i).map(\.deadLettered))
-      return RunReport.LedgerLine(
-        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: givenUp &+ queueDropped(i), deadLettered: deadLettered,
-        handedOn: received &- givenUp &- deadLettered)
-    }
-    let bottleneck = Bottleneck.find(
-      in: stages, writers: plan.stages.indices.map(plan.writers(to:)), readers: plan.stages.indices.map(plan.readers(of:)))
-    var report = RunReport(
-      pipeline: plan.name, outcome: supervisor.outcome.rawValue, code: supervisor.code, cause: supervisor.cause,
-      seconds: (ContinuousClock.now - began).inSeconds, stages: stages, ledger: ledger, bottleneck: bottleneck)
-    report.chaosSeed = options.chaos?.seed
-    return report
-  }
-
-  private func cells(_ stage: Int) -> [CommitCell] {
-    (0..<plan.stages[stage].processes).compactMap { try? memory.cell(stage: stage, process: $0) }
-  }
-
-  /// What each process of a stage has handed on to a reader, whether there was room for it or not.
-  private func entered(from writer: Int, to reader: Int) -> [UInt64] {
-    if plan.isUniform(writer) { return records(writer).map(\.emitted) }
-    guard let output = plan.readers(of: writer).firstIndex(of: reader) else { return [] }
-    return cells(writer).map { $0.counts(output).given }
-  }
-
-  /// What a stage's queue has dropped because it was full, counted by those who write to it.
-  private func queueDropped(_ reader: Int) -> Int {
-    total(
-      plan.writers(to: reader).flatMap { writer -> [UInt64] in
-        guard !plan.isUniform(writer), let output = plan.readers(of: writer).firstIndex(of: reader) else { return [] }
-        return cells(writer).map { $0.counts(output).dropped }
-      })
-  }
-
-  private func records(_ stage: Int) -> [CellRecord] { cells(stage).map(\.record) }
-
-  private func stageReport(_ index: Int, _ now: UInt64) -> RunReport.StageReport {
-    let stage = plan.stages[index]
-    let cells = self.cells(index)
-    var report = RunReport.StageReport(name: stage.name, plugin: stage.plugin, kind: stage.kind, processes: stage.processes)
-    var there = 0.0
-    var waitedInput = 0.0
-    var waitedRoom = 0.0
-    var latencies = [UInt64](repeating: 0, count: CommitCell.buckets)
-    let records = cells.map(\.record)
-    report.received = total(records.map(\.received))
-    report.emitted = total(records.map(\.emitted))
-    report.dropped = total(records.map(\.dropped))
-    report.deadLettered = total(records.map(\.deadLettered))
-    report.queueDropped = queueDropped(index)
-    report.errors = total(cells.map(\.errors))
-    report.retries = total(cells.map(\.retries))
-    for (i, cell) in cells.enumerated() {
-      let now = goneSince[supervisor.workers(of: index).lowerBound + i] ?? now
-      report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
-      if cell.readySince != 0, now > cell.readySince {
-        there += Double(now - cell.readySince)
-        waitedInput += Double(cell.waited(.input, at: now))
-        waitedRoom += Double(cell.waited(.room, at: now))
-      }
-      for (i, count) in cell.latencies.enumerated() { latencies[i] &+= count }
-    }
-    if stage.kind == .sink { report.emitted = report.received &- report.dropped &- report.deadLettered }
-    report.restarts = supervisor.restarts(of: index)
-    report.chaos = chaos?.counts[index] ?? RunReport.ChaosCounts()
-    if there > 0 {
-      report.waitingInput = min(1, waitedInput / there)
-      report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)
-      report.busy = max(0, 1 - report.waitingInput - report.waitingRoom)
-      let run = (ContinuousClock.now - began).inSeconds * 1e9 * Double(max(1, stage.processes))
-      if run > 0 { report.busyOfRun = min(1, report.busy * there / run) }
-    }
-    report.p50 = quantile(latencies, 0.5)
-    report.p99 = quantile(latencies, 0.99)
-    report.queued = memory.parts[index].ring?.openSlots
-    report.capacity = memory.parts[index].ring?.shape.capacity
-    // The buckets know a value to within a quarter; none is longer than the longest.
-    report.p50 = min(report.p50, report.longest)
-    report.p99 = min(report.p99, report.longest)
-    return report
-  }
-
-  /// Counts from shared memory may be anything when a worker has run wild; adding them up must not bring the runner down.
-  private func total(_ counts: [UInt64]) -> Int {
-    counts.reduce(0) { sum, count in
-      let (next, overflow) = sum.addingReportingOverflow(Int(clamping: count))
-      return overflow ? Int.max : next
-    }
-  }
-
-  private func quantile(_ counts: [UInt64], _ q: Double) -> Double {
-    let all = counts.reduce(0, &+)
-    if all == 0 { return 0 }
-    var seen: UInt64 = 0
-    for (i, count) in counts.enumerated() {
-      seen &+= count
-      if Double(seen) >= q * Double(all) { return Double(CommitCell.upperEnd(ofBucket: i)) / 1e6 }
-    }
-    return 0
-  }
 }
 
 extension Duration {
-  fileprivate var inSeconds: Double {
+  var inSeconds: Double {
     let (seconds, atto) = components
     return Double(seconds) + Double(atto) / 1e18
   }
