@@ -82,7 +82,7 @@ let package = Package(
     tests("SchemasTests", ["Harness", "Schemas", "Documents", "Specs"]),
     tests("PlansTests", ["Harness", "Plans", "Schemas", "Documents", "Specs"]),
     tests("PlatformTests", ["Platform"]),
-    tests("RingsTests", ["Rings", "Platform"]),
+    tests("RingsTests", ["Harness", "Rings", "Platform"]),
     tests("StepperTests", ["Harness"]),
     tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
     tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),

@@ -32,11 +32,7 @@ enum PipelineKeys {
     "plugins", "Shared libraries that bring plugins (ringway_plugin.h), by paths relative to the pipeline file's folder.",
     schema: ["type": "array", "minItems": 1, "items": ["type": "string", "minLength": 1, "x-expected": "the path of a shared library"]],
     expected: "a list of paths", default: [], defaultJSON: nil, isRequired: false, example: ["build/libblur.so"],
-    decode: { node in
-      guard let items = node.items, !items.isEmpty else { return nil }
-      let paths = items.compactMap(\.string)
-      return paths.count == items.count ? paths : nil
-    })
+    decode: \.strings)
   static let memory = Setting.size(
     "memory", "How much memory the queues may reserve together; half of what is available unless given.", example: "2GiB")
     .optional

@@ -58,6 +58,7 @@ extension Stage {
     if !limits.isEmpty { all.append("limits: " + limits.joined(separator: ", ")) }
     if let nice { all.append("nice \(nice)") }
     if !affinity.isEmpty { all.append("CPUs " + Plan.ranges(affinity)) }
+    if isOrdered { all.append("order: input") }
     if let rate { all.append("at most \(Quantity.describe(rate: rate))") }
     return all
   }

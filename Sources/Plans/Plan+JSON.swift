@@ -41,6 +41,7 @@ extension Plan {
   /// What holds its processes down, as far as the file names it.
   private func restraints(_ stage: Stage) -> [(String, JSON)] {
     var all: [(String, JSON)] = []
+    if stage.isOrdered { all.append(("order", "input")) }
     if let rate = stage.rate { all.append(("rate_per_second", .number(rate))) }
     let limits = [
       ("memory_bytes", stage.limits.memoryBytes), ("files", stage.limits.files), ("cpu_seconds", stage.limits.cpuSeconds),

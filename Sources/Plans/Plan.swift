@@ -104,6 +104,8 @@ package struct Stage: Sendable {
   package var startupTimeout: Duration?
   /// How many messages a second may begin, over all processes; nil for no limit.
   package var rate: Double?
+  /// Whether its outputs follow the order of its inputs, over all processes.
+  package var isOrdered = false
   package var limits = ProcessLimits()
   /// The nice value of its processes, -20...19; nil keeps the runner's.
   package var nice: Int?

@@ -49,6 +49,31 @@ extension Planner {
     }
   }
 
+  // MARK: Order
+
+  /// Stages that hand on nothing whose order could follow that of inputs.
+  mutating func checkOrder() {
+    for draft in drafts where draft.stage.isOrdered && draft.spec != nil {
+      guard let order = draft.node.pair("order") else { continue }
+      switch draft.stage.kind {
+      case .source:
+        report(
+          "order-without-inputs", "a source has no inputs whose order it could follow", order.keySpan, draft.path + ".order",
+          "remove it, or put it under the stage whose processes get out of step")
+      case .sink:
+        report(
+          "order-without-outputs", "a sink hands on nothing that could be in order", order.keySpan, draft.path + ".order",
+          "remove it: a sink of one process takes messages in the order of its queue")
+      case .transform:
+        guard let setting = draft.jointSetting else { continue }
+        report(
+          "order-of-joint-answers", "with this setting the plugin answers several messages at once, which have no place in the order of the inputs",
+          draft.place("with", setting), draft.path + ".with." + setting, "change it, or remove `order`",
+          notes: [(order.keySpan, "the order is asked for here")])
+      }
+    }
+  }
+
   // MARK: Memory
 
   mutating func checkMemory(_ plan: Plan, _ given: Int?) {

@@ -32,6 +32,7 @@ extension Planner {
     draft.stage.affinity = given[StageKeys.affinity]
     draft.stage.startupTimeout = given[StageKeys.startupTimeout]
     draft.stage.rate = given[StageKeys.rate]
+    draft.stage.isOrdered = given[StageKeys.order] == .input
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     draft.stage.directory = workingDirectory(draft, given)
     readSettings(&draft)
@@ -110,6 +111,7 @@ extension Planner {
     draft.stage.resources = spec.resources(settings)
     draft.stage.ports = spec.ports.names(settings)
     draft.hasSettings = true
+    draft.jointSetting = spec.joins(settings)
     draft.stage.lasting = spec.lasting(draft.stage.settings)
     for problem in spec.check(settings) {
       report(

@@ -31,6 +31,8 @@ package struct Planner {
     var ignore: [String] = []
     /// Whether its plugin's settings could be read, so that its ports are known.
     var hasSettings = false
+    /// The setting by which its plugin answers several messages at once.
+    var jointSetting: String?
     var count = StageKeys.Count.number(1)
     var path: String { "stages." + name }
 
@@ -73,6 +75,7 @@ package struct Planner {
     }
     let graph = connect()
     countProcesses()
+    checkOrder()
     var plan = Plan(
       name: top.has("name") ? top[PipelineKeys.name] : Plan.oneLine(Self.stem(file)), description: top[PipelineKeys.description], file: file,
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])

@@ -17,20 +17,12 @@ enum StageKeys {
     """,
     schema: ["type": "array", "minItems": 1, "items": ["type": "string", "x-expected": "the name of a stage"]],
     expected: "a list of stages, such as [camera]", default: [], defaultJSON: nil, isRequired: false, example: ["camera"],
-    decode: { node in
-      guard let items = node.items, !items.isEmpty else { return nil }
-      let names = items.compactMap(\.string)
-      return names.count == items.count ? names : nil
-    })
+    decode: \.strings)
   static let ignore = Setting<[String]>(
     "ignore", "Ports of this stage that nobody reads: what is handed on there is thrown away.",
     schema: ["type": "array", "minItems": 1, "items": ["type": "string", "x-expected": "the name of a port"]],
     expected: "a list of ports, such as [else]", default: [], defaultJSON: nil, isRequired: false, example: ["else"],
-    decode: { node in
-      guard let items = node.items, !items.isEmpty else { return nil }
-      let names = items.compactMap(\.string)
-      return names.count == items.count ? names : nil
-    })
+    decode: \.strings)
   static let processes = Setting<Count>(
     "processes",
     "How many processes run the plugin; `auto` is one for each CPU that this program may use, of those in `affinity` if it is given, never more than the queue's capacity.",
@@ -58,6 +50,13 @@ enum StageKeys {
   ).optional
   static let rate = Setting<Double?>.rate(
     "rate", "How many messages a second the stage may begin, all of its processes together; a source, how many it may make.")
+  static let order = Setting<StageOrder>.choice(
+    "order",
+    """
+    `input` hands on what the stage makes in the order of its inputs, over all of its processes. A process that is ahead works on meanwhile, as far as \
+    the queues in front of the stage and behind it go.
+    """, example: .input
+  ).optional
   static let limits = nested(
     "limits", "What each of the stage's processes may use, and every program that it starts.", LimitKeys.group,
     example: ["memory": "2GiB", "files": 1024, "cpu": "1h"])
@@ -121,7 +120,7 @@ enum StageKeys {
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, limits.declaration, nice.declaration, affinity.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, order.declaration, limits.declaration, nice.declaration, affinity.declaration,
       environment.declaration,
       directory.declaration,
     ])
@@ -201,6 +200,9 @@ enum ErrorKeys {
   static let group = SettingGroup(
     title: "`on_error`", settings: [retries.declaration, deaths.declaration, then.declaration, maxDeadLetters.declaration])
 }
+
+/// What the outputs of a stage follow.
+enum StageOrder: String, Choice { case input }
 
 extension ErrorPolicy.Then: Choice {}
 extension Queue.WhenFull: Choice {}

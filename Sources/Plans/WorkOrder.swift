@@ -45,6 +45,8 @@ package struct WorkOrder: Sendable {
   package var deaths: Int
   package var then: ErrorPolicy.Then
   package var maxDeadLetters: Int?
+  /// Whether outputs follow the order of the inputs.
+  package var isOrdered = false
   /// By which port dead letters go.
   package var deadLetterPort = 1
   /// The names of the plugin's ports beside the main one.

@@ -22,9 +22,7 @@ struct Exec {
     decode: { node in
       // The system ends each word at a NUL.
       if let line = node.string { return line.isEmpty || line.utf8.contains(0) ? nil : .line(line) }
-      guard let items = node.items else { return nil }
-      let words = items.compactMap(\.string)
-      guard words.count == items.count, let first = words.first, !first.isEmpty, !words.contains(where: { $0.utf8.contains(0) }) else { return nil }
+      guard let words = node.strings, words.first?.isEmpty == false, !words.contains(where: { $0.utf8.contains(0) }) else { return nil }
       return .words(words)
     })
   private static let shell = Setting.boolean("shell", "Whether the command is one string for /bin/sh -c, with pipes and redirections.", default: false)
@@ -100,7 +98,7 @@ struct Exec {
           SettingProblem("answers", "with `framing: message` what the program writes is one message", remedy: "use `framing: lines` for any number of outputs"))
       }
       return problems
-    })
+    }, joins: { $0[answers] == .any ? "answers" : nil })
 
   let framing: Framing
   let answers: Answers

@@ -49,11 +49,7 @@ package enum Python: LaunchedPlugin {
       "type": "array", "minItems": 1, "maxItems": 62, "uniqueItems": true,
       "items": ["type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$", "x-expected": "a name of lower-case letters, digits and _"],
     ], expected: "a list of names, such as [large]", default: [], defaultJSON: nil, isRequired: false, example: ["large"],
-    decode: { node in
-      guard let items = node.items, !items.isEmpty else { return nil }
-      let names = items.compactMap(\.string)
-      return names.count == items.count ? names : nil
-    })
+    decode: \.strings)
   package enum OnRestart: String, Choice {
     case replay
     case goOn = "continue"

@@ -61,7 +61,7 @@ struct Consumer: ~Copyable {
   /// Claims the next message: those that were put back first, then from the head on.
   @inline(__always)
   mutating func claim() throws -> Lease? {
-    if view.word(Ring.Offset.epoch).acquired != epoch || !redelivered.isEmpty, let lease = try claimRedelivered() { return lease }
+    if hasReturned, let lease = try claimRedelivered() { return lease }
     while let found = nextReady() {
       let fields = view.slot(index)
       let i = index
@@ -78,6 +78,12 @@ struct Consumer: ~Copyable {
     }
     return nil
   }
+
+  /// Claims the oldest message that was put back, if there is one.
+  mutating func claimReturned() throws -> Lease? { hasReturned ? try claimRedelivered() : nil }
+
+  /// Whether messages may have been put back.
+  var hasReturned: Bool { view.word(Ring.Offset.epoch).acquired != epoch || !redelivered.isEmpty }
 
   /// Whether `claim` would find something, as far as one look can tell.
   mutating func hasMessage() -> Bool {
@@ -232,6 +238,11 @@ struct Consumer: ~Copyable {
   @inline(__always)
   private func raiseHead() { view.word(Ring.Offset.head).raise(to: position) }
 
+  /// After slots are free where readers wait for their turn.
+  func wakeFellows() {
+    if ring.hasSleepers(.consumers) { ring.wakeAll(.consumers) }
+  }
+
   private func wakeProducersIfRoomy() throws {
     raiseHead()
     if !ring.isCrowded { try ring.wakeProducers() }
@@ -240,16 +251,18 @@ struct Consumer: ~Copyable {
   // MARK: Waiting
 
   /// Waits until there may be a message, or the ring is closed.
-  mutating func wait() throws {
+  mutating func wait() throws { try wait { $0.canGoOn } }
+
+  mutating func wait(until isReady: (inout Consumer) -> Bool) throws {
     raiseHead()
     // Copies, since looking changes the place in the line.
     var (spin, patience) = (spin, patience)
     let start = Clock.now
-    if !spin.spin(from: start, until: { canGoOn }) {
+    if !spin.spin(from: start, until: { isReady(&self) }) {
       // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
       if ring.hasSleepers(.producers), !ring.isCrowded, ring.hasRoom(1) { ring.wakeAll(.producers) }
-      try ring.park(.consumers, lane, for: &patience, unless: { canGoOn })
+      try ring.park(.consumers, lane, for: &patience, unless: { isReady(&self) })
     }
     spin.learn(Clock.now &- start)
     (self.spin, self.patience) = (spin, patience)

@@ -3,15 +3,17 @@ import Platform
 // How calls that have ended are handed over, and how a call waits for the room that it needs.
 
 extension Handoff {
-  /// Hands over all calls that have ended.
+  /// Hands over all calls that have ended; where outputs follow the order of the inputs, those whose turn it is.
   ///
   /// - Parameters:
   ///   - ended: a source's last word: nothing more will come
   ///   - committedLength: what a sink has reached with these messages
   package func commit(ended isLast: Bool = false, committedLength: UInt64? = nil) throws {
     while !ended.isEmpty {
-      var fits = ended.count
-      for i in 0..<outputs.count where whenFull[i] == .block { fits = min(fits, try take(i)) }
+      let due = isOrdered ? self.due : ended.count
+      if due == 0 { return try spillSurplus() }
+      var fits = due
+      for i in 0..<outputs.count where whenFull[i] == .block { fits = min(fits, try take(i, for: due)) }
       if fits == 0 {
         for i in 0..<outputs.count { try outputs[i].void(from: 0) }
         // At most so many as the ring holds: what is more went on in parts before the call ended.
@@ -19,7 +21,7 @@ extension Handoff {
         continue
       }
       if !dropping.isEmpty, try !takeOrDrop({ recordsEnd(fits - 1, $0) }) { continue }
-      if fits < ended.count { for i in 0..<outputs.count { try outputs[i].void(from: recordsEnd(fits - 1, i)) } }
+      if fits < due { for i in 0..<outputs.count { try outputs[i].void(from: recordsEnd(fits - 1, i)) } }
       let isAll = fits == ended.count
       try handOver(fits, ended: isAll && isLast, committedLength: isAll ? committedLength : nil)
     }
@@ -38,12 +40,12 @@ extension Handoff {
     }
   }
 
-  /// Takes slots for the records of as many calls as fit.
-  func take(_ output: Int) throws -> Int {
-    let records = lastEnd(output)
+  /// Takes slots for the records of as many of the first calls as fit.
+  func take(_ output: Int, for calls: Int) throws -> Int {
+    let records = recordsEnd(calls - 1, output)
     let got = try outputs[output].takeSlots(records)
-    if got == records { return ended.count }
-    return (0..<ended.count).first { recordsEnd($0, output) > got } ?? ended.count
+    if got == records { return calls }
+    return (0..<calls).first { recordsEnd($0, output) > got } ?? calls
   }
 
   /// Takes slots where nobody waits for them, once those for which one waits are there.
@@ -114,6 +116,7 @@ extension Handoff {
       var run = ReleaseRun()
       for i in 0..<calls where ended[i].hasInput { run.add(ended[i].place, input.pointee.ring.view) }
       try input.pointee.freed(run)
+      if isOrdered { passTurn(ended[calls - 1].sequence) }
       if promises.contains(.counts) { countLatencies(calls, now) }
     }
     forget(calls)
@@ -162,12 +165,17 @@ extension Handoff {
 
   // MARK: Waiting for room
 
+  /// What is kept while a worker waits is no more than everybody may hold.
+  func spillSurplus() throws {
+    for i in 0..<outputs.count { try outputs[i].spillSurplus() }
+  }
+
   /// - Parameter count: how many records of each output are to find room at once
   func waitForRoom(_ count: (Int) -> Int) throws {
     let now = Clock.now
     cell.beginWait(.room, at: now)
     defer { cell.endWait(at: Clock.now) }
-    for i in 0..<outputs.count { try outputs[i].spillSurplus() }
+    try spillSurplus()
     try giveWay()
     let concerned = (0..<outputs.count).filter { whenFull[$0] == .block && count($0) > 0 }
     func hasRoom(_ output: Int) -> Bool {

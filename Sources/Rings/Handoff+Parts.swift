@@ -27,23 +27,27 @@ extension Handoff {
     if length <= RingShape.smallPayload { sizes.small += 1 }
   }
 
-  /// After a part has gone: what is left of the call.
-  func countSizes() {
+  /// After a part has gone: what is left of the call, which are the first records.
+  func countSizes(of left: Int) {
     sizes = (0, 0)
     guard isUniform else { return }
-    for i in 0..<outputs[0].records.count { noteSize(Int(outputs[0].records[i].length), reserved: 0) }
+    for i in 0..<left { noteSize(Int(outputs[0].records[i].length), reserved: 0) }
   }
 
   @inline(never)
   func handOverInParts() throws {
     if keepsCallsWhole { throw RingError.tooManyOutputs(limit: (0..<outputs.count).map { outputs[$0].records.count - lastEnd($0) }.max() ?? 0) }
-    try commit()
+    if isOrdered { try commitInTurn() } else { try commit() }
+    // Calls that have ended may be left where the turn is this one's: it goes before them.
+    let later = (0..<outputs.count).map(lastEnd)
+    for i in 0..<outputs.count { outputs[i].records.moveLast(outputs[i].records.count - later[i], to: 0) }
+    defer { for i in 0..<outputs.count { outputs[i].records.moveLast(later[i], to: 0) } }
     let slot = Int(inputPlace.slot)
     let before = part?.slot == slot ? part?.count ?? 0 : skip
     while true {
       guard let got = try takeSlotsInCall() else {
         for i in 0..<outputs.count { try outputs[i].void(from: 0) }
-        try waitForRoom { isUniform ? 1 : outputs[$0].records.count }
+        try waitForRoom { isUniform ? 1 : outputs[$0].records.count - later[$0] }
         continue
       }
       fruitless = 0
@@ -56,17 +60,17 @@ extension Handoff {
         gone = ordinal
         record.emitted &+= UInt64(made)
         made = 0
-        count { outputs[$0].records.count }
+        count { outputs[$0].records.count - later[$0] }
       }
       record.partSlot = slot
       record.partCount = gone
       try cell.commit(record, counts)
       let now = Clock.now
-      for i in 0..<outputs.count { try outputs[i].publish(isUniform ? got : outputs[i].records.count, at: now) }
+      for i in 0..<outputs.count { try outputs[i].publish(isUniform ? got : outputs[i].records.count - later[i], at: now) }
       try cell.clearBusy()
-      for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count) }
+      for i in 0..<outputs.count { try outputs[i].published(isUniform ? got : outputs[i].records.count - later[i]) }
       part = (slot, gone)
-      if mostAtOnce != nil { countSizes() }
+      if mostAtOnce != nil { countSizes(of: outputs[0].records.count - later[0]) }
       return
     }
   }
@@ -74,10 +78,10 @@ extension Handoff {
   /// Takes slots for what the open call has made: for as much as fits where every output gets the same, else for all of it, since
   /// where a call stands is one number.
   ///
-  /// - Returns: how many records of each output have slots; nil when it was too little
+  /// - Returns: how many records of each output have slots where every output gets the same, else 0; nil when it was too little
   func takeSlotsInCall() throws -> Int? {
-    let records = outputs[0].records.count
     if isUniform {
+      let records = outputs[0].records.count - lastEnd(0)
       var got = records
       for i in 0..<outputs.count { got = min(got, try outputs[i].takeSlots(records)) }
       if got == 0 { return nil }
@@ -86,10 +90,11 @@ extension Handoff {
     }
     while true {
       for i in 0..<outputs.count where whenFull[i] == .block {
-        if try outputs[i].takeSlots(outputs[i].records.count) < outputs[i].records.count { return nil }
+        let records = outputs[i].records.count - lastEnd(i)
+        if try outputs[i].takeSlots(records) < records { return nil }
       }
-      if dropping.isEmpty { return records }
-      if try takeOrDrop({ outputs[$0].records.count }) { return records }
+      if dropping.isEmpty { return 0 }
+      if try takeOrDrop({ outputs[$0].records.count - lastEnd($0) }) { return 0 }
     }
   }
 }

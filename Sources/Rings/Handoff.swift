@@ -27,6 +27,8 @@ package final class Handoff {
     /// The input, if it had one; a source's has none.
     var place: Lease.Place
     var hasInput: Bool
+    /// Where its input was published; kept where outputs follow the order of the inputs.
+    var sequence: UInt64
     var isDropped: Bool
     var isDeadLettered: Bool
     var hasPosition: Bool
@@ -58,6 +60,8 @@ package final class Handoff {
   /// How many large and small payloads a call may have at once, where an output has fewer segments than its line has slots.
   let mostAtOnce: (large: Int, small: Int)?
   let promises: Promises
+  /// Whether outputs follow the order of the inputs, over all processes of the stage.
+  let isOrdered: Bool
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
   @exclusivity(unchecked) var record: CellRecord
@@ -68,11 +72,14 @@ package final class Handoff {
   @exclusivity(unchecked) var counts: [UInt64]
   /// How often in a row the oldest messages went and others took their places.
   @exclusivity(unchecked) var dropRounds = 0
+  /// Whose turn it is; nil where nobody asks.
+  @exclusivity(unchecked) var order: InputOrder?
   /// The call that is open, and of its input what a hand-over has to know.
   @exclusivity(unchecked) var hasInput = false
   @exclusivity(unchecked) var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
   @exclusivity(unchecked) var inputID = MessageID(high: 0, low: 0)
   @exclusivity(unchecked) var inputPublished: UInt64 = 0
+  @exclusivity(unchecked) var inputSequence: UInt64 = 0
   /// Outputs of the open call, those that were skipped or handed on in parts included.
   @exclusivity(unchecked) var ordinal: UInt64 = 0
   @exclusivity(unchecked) var skip: UInt64 = 0
@@ -89,10 +96,11 @@ package final class Handoff {
   /// - Parameters:
   ///   - ports: what each output reads; nil when all of them read the main port and there is no other
   ///   - whenFull: what each output does without room; nil when all of them make the worker wait
+  ///   - isOrdered: whether outputs follow the order of the inputs: a call waits until those of all older inputs have been handed over
   ///   - promises: for measuring what each of them costs
   package init(
     worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)], ports: [PortSet]? = nil,
-    whenFull: [WhenFull]? = nil, stageHash: UInt64, promises: Promises = .all
+    whenFull: [WhenFull]? = nil, stageHash: UInt64, isOrdered: Bool = false, promises: Promises = .all
   ) {
     self.worker = worker
     self.cell = cell
@@ -104,6 +112,8 @@ package final class Handoff {
     readers = (0..<PortSet.most).map { port in ports.indices.filter { ports[$0].contains(PortSet(port: port)) } }
     self.stageHash = stageHash
     self.promises = promises
+    self.isOrdered = isOrdered && input != nil
+    order = isOrdered ? input.map { InputOrder($0.ring) } : nil
     self.input = input.map { given in
       let place = UnsafeMutablePointer<Consumer>.allocate(capacity: 1)
       place.initialize(to: Consumer(given.ring, lane: given.lane, owner: worker))
@@ -181,7 +191,7 @@ package final class Handoff {
   /// Claims the next message; never waits.
   @inline(__always)
   package func claim() throws -> Lease? {
-    guard let input, let lease = try input.pointee.claim() else { return nil }
+    guard let input, let lease = try mayHoldMore ? input.pointee.claim() : input.pointee.claimReturned() else { return nil }
     try input.pointee.passOn()
     return lease
   }
@@ -190,6 +200,7 @@ package final class Handoff {
   /// nothing: in this order, or a message that came in between would be left.
   package func waitForInput() throws -> InputState {
     guard let input else { return .closed }
+    if !ended.isEmpty { return try waitForTurn(input) }
     // A wait that is about as short as a few looks at the clock is not worth counting.
     for _ in 0..<64 {
       if input.pointee.hasMessage() { return .ready }
@@ -230,6 +241,7 @@ package final class Handoff {
     inputPlace = lease.place
     inputID = lease.id
     inputPublished = lease.published
+    inputSequence = lease.sequence
     skip = lease.skip
     if let part, part.slot == Int(inputPlace.slot) { skip = max(skip, part.count) }
     open()
@@ -428,9 +440,11 @@ package final class Handoff {
       call.pointee.place.segment = inputPlace.segment
       call.pointee.place.generation = inputPlace.generation
       call.pointee.published = inputPublished
+      call.pointee.sequence = inputSequence
     }
     ended.takeSpare()
     if !isUniform { for i in 0..<outputs.count { ends.append(outputs[i].records.count) } }
+    if isOrdered { moveLastIntoOrder() }
     endCall()
   }
 
@@ -451,6 +465,8 @@ package final class Handoff {
   }
 
   package var pendingCalls: Int { ended.count }
+  /// Whether a commit would hand over something now. What is left waits for its turn.
+  package var canCommit: Bool { isOrdered ? due > 0 : !ended.isEmpty }
   package var pendingDeadLetters: Int { (0..<ended.count).count { ended[$0].isDeadLettered } }
 
   /// Whether what has been collected should not grow: a large message, or more than two segments of small ones.

@@ -80,6 +80,17 @@ struct PlainBuffer<Element: BitwiseCopyable> {
   @inline(__always)
   mutating func truncate(to n: Int) { count = max(0, min(count, n)) }
 
+  /// Moves the last `n` elements to the place before the one at `index`.
+  func moveLast(_ n: Int, to index: Int) {
+    precondition(n >= 0 && index >= 0 && n <= count && index <= count - n)
+    if n == 0 || index == count - n { return }
+    let moved = UnsafeMutablePointer<Element>.allocate(capacity: n)
+    moved.update(from: base + (count - n), count: n)
+    (base + index + n).update(from: base + index, count: count - n - index)
+    (base + index).update(from: moved, count: n)
+    moved.deallocate()
+  }
+
   mutating func remove(at index: Int) {
     precondition(index >= 0 && index < count)
     (base + index).update(from: base + index + 1, count: count - index - 1)

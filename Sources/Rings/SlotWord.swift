@@ -48,6 +48,9 @@ package struct SlotWord: Equatable, Sendable, BitwiseCopyable {
   /// Whether a worker works on it.
   @inline(__always) var isHeld: Bool { isIn(.leased) || isIn(.settling) }
 
+  /// Whether it has a message that has not been acknowledged.
+  @inline(__always) var isOpen: Bool { isIn(.ready) || isHeld }
+
   /// The same, in another lap or state.
   @inline(__always)
   func with(lap: UInt64? = nil, _ state: State) -> SlotWord {

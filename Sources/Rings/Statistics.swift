@@ -3,7 +3,12 @@ import Platform
 /// What a worker counts for people: exact enough, not part of any commit. The runner reads it at any time; only the worker
 /// writes it, and recovery once the worker is gone.
 extension CommitCell {
-  package enum Wait: UInt64, Sendable { case none, input, room }
+  /// What a worker waits for. `turn` is its turn to hand over, where outputs follow the order of the inputs.
+  package enum Wait: UInt64, Sendable {
+    case none, input, room, turn
+
+    fileprivate var statistic: Int { self == .input ? 3 : self == .turn ? 9 : 4 }
+  }
 
   func statistic(_ index: Int) -> SharedWord { SharedWord(base + 512 + index * 8) }
 
@@ -21,7 +26,7 @@ extension CommitCell {
 
   /// Nanoseconds spent waiting so far, a wait in progress included.
   package func waited(_ kind: Wait, at now: UInt64) -> UInt64 {
-    let done = statistic(kind == .input ? 3 : 4).relaxed
+    let done = statistic(kind.statistic).relaxed
     let since = statistic(5).relaxed
     guard since != 0, statistic(6).relaxed == kind.rawValue, now > since else { return done }
     return done &+ (now &- since)
@@ -40,7 +45,7 @@ extension CommitCell {
     let since = statistic(5).relaxed
     guard since != 0 else { return }
     statistic(5).set(0)
-    if now > since { statistic(statistic(6).relaxed == Wait.input.rawValue ? 3 : 4).advance(by: now - since) }
+    if now > since { statistic((Wait(rawValue: statistic(6).relaxed) ?? .room).statistic).advance(by: now - since) }
   }
 
   /// When the stage's plugin was open for the first time (`Clock.now`), 0 before.

@@ -55,6 +55,12 @@ public struct Node: Sendable {
   public var pairs: [Pair]? { if case .mapping(let pairs) = value { pairs } else { nil } }
   /// The items of a sequence, or nil.
   public var items: [Node]? { if case .sequence(let items) = value { items } else { nil } }
+  /// The items of a sequence of one or more strings, or nil.
+  public var strings: [String]? {
+    guard let items, !items.isEmpty else { return nil }
+    let all = items.compactMap(\.string)
+    return all.count == items.count ? all : nil
+  }
   public var string: String? { if case .string(let s) = value { s } else { nil } }
   public var integer: Int? { if case .integer(let i) = value { i } else { nil } }
   public var boolean: Bool? { if case .boolean(let b) = value { b } else { nil } }

@@ -26,6 +26,8 @@ public struct PluginSpec: Sendable {
   public let check: @Sendable (Given) -> [SettingProblem]
   /// What it hands on by other ways than the main one.
   public let ports: Ports
+  /// The setting by which the plugin answers several messages at once, so that no output belongs to one of them; nil when each does.
+  public let joins: @Sendable (Given) -> String?
   /// The shared library that brings the plugin, absolute; nil for one of this program.
   package var library: String?
 
@@ -55,7 +57,8 @@ public struct PluginSpec: Sendable {
   public init(
     _ name: String, _ kinds: [Kind], _ summary: String, details: String = "", processes: Processes = .many,
     settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
-    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main,
+    joins: @escaping @Sendable (Given) -> String? = { _ in nil }
   ) {
     self.name = name
     self.kinds = kinds
@@ -67,6 +70,7 @@ public struct PluginSpec: Sendable {
     self.resources = resources
     self.check = check
     self.ports = ports
+    self.joins = joins
   }
 }
 
@@ -75,11 +79,12 @@ extension PluginSpec {
   public init(
     _ name: String, _ kind: Kind, _ summary: String, details: String = "", processes: Processes = .many,
     settings: [SettingDeclaration], example: String, resources: @escaping @Sendable (Given) -> [ExternalResource] = { _ in [] },
-    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main
+    check: @escaping @Sendable (Given) -> [SettingProblem] = { _ in [] }, ports: Ports = .main,
+    joins: @escaping @Sendable (Given) -> String? = { _ in nil }
   ) {
     self.init(
       name, [kind], summary, details: details, processes: processes, settings: settings, example: example, resources: resources, check: check,
-      ports: ports)
+      ports: ports, joins: joins)
   }
 
   /// `a source`, `a source, a transform or a sink`

@@ -17,7 +17,11 @@ enum SettlingLoop {
     while true {
       let most = max(1, min(plugin.batch, worker.mostClaimed))
       if try worker.claim(atMost: most, into: &leases) == 0 {
-        if try handoff.waitForInput() == .closed { break }
+        if handoff.canCommit {
+          try handoff.commit()
+        } else if try handoff.waitForInput() == .closed {
+          break
+        }
         continue
       }
       try crew.work(leases, &plugin)

@@ -14,7 +14,7 @@ enum TransformLoop {
 
     while true {
       guard let lease = try worker.claim() else {
-        if handoff.pendingCalls > 0 {
+        if handoff.canCommit {
           try handoff.commit()
           pace.handedOver(isFull: false)
         } else if try handoff.waitForInput() == .closed {

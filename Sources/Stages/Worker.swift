@@ -162,7 +162,7 @@ struct Worker {
       handoff = Handoff(
         worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
         ports: order.outputs.map { output in output.ports.reduce(PortSet()) { $0.union(PortSet(port: $1)) } },
-        whenFull: order.outputs.map { WhenFull(rawValue: $0.whenFull.rawValue) ?? .block }, stageHash: MessageID.hash(order.stage))
+        whenFull: order.outputs.map { WhenFull(rawValue: $0.whenFull.rawValue) ?? .block }, stageHash: MessageID.hash(order.stage), isOrdered: order.isOrdered)
       pacer = if let rate = order.rate { Pacer(RateGate(cells, rate: rate), handoff) } else { nil }
       mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
     } catch let error as SystemError {

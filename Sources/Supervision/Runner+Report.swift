@@ -70,7 +70,8 @@ extension Runner {
       let now = goneSince[supervisor.workers(of: index).lowerBound + i] ?? now
       report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
       if cell.readySince != 0, now > cell.readySince {
-        there += Double(now - cell.readySince)
+        // Who waits for its turn waits for another process of the stage, which is asked the same.
+        there += max(0, Double(now - cell.readySince) - Double(cell.waited(.turn, at: now)))
         waitedInput += Double(cell.waited(.input, at: now))
         waitedRoom += Double(cell.waited(.room, at: now))
       }

@@ -334,6 +334,7 @@ final class Runner {
     order.file = plan.absoluteFile
     order.lock = lock
     order.rate = stage.rate
+    order.isOrdered = stage.isOrdered
     order.limits = stage.limits
     order.nice = stage.nice
     order.affinity = stage.affinity

@@ -117,6 +117,28 @@ import Testing
     holds(Drops(policy: policy, messages: 7, kills: 4))
   }
 
+  // MARK: Order
+
+  @Test(arguments: [Ordered(messages: 4, kills: 2), Ordered(messages: 4, kills: 2, parted: 1), Ordered(messages: 4, kills: 2, parted: 4)])
+  func outputsFollowInputs(model: Ordered) { holds(model) }
+
+  /// Whoever waits takes what comes back: nobody else is needed.
+  @Test func whoIsAheadTakesWhatComesBack() { holds(Ordered(messages: 4, kills: 1, most: 1, replacesTheDead: false)) }
+
+  @Test(arguments: Ordered.Mutant.allCases) func orderNotices(mutant: Ordered.Mutant) {
+    let parted: UInt8 =
+      switch mutant {
+      case .partsDoNotWait: 3
+      case .partsWaitForLaterCalls, .recoveryForgetsParts: 1
+      default: 0
+      }
+    let isAlone = mutant == .nothingIsTakenAhead
+    fails(Ordered(messages: 3, kills: 1, parted: parted, most: isAlone ? 1 : 2, replacesTheDead: !isAlone, mutant: mutant))
+  }
+
+  @Test(.enabled(if: isFull), arguments: [Ordered(messages: 4, kills: 4), Ordered(messages: 4, kills: 3, parted: 1, most: 1), Ordered(messages: 4, kills: 3, parted: 3)])
+  func orderWithMore(model: Ordered) { holds(model) }
+
   // MARK: Files
 
   @Test(arguments: [0, 1]) func fileHoldsEachMessageOnce(before: UInt8) { holds(FileSink(messages: 3, kills: 3, before: before)) }

@@ -20,6 +20,7 @@ X86 = "x86 hides it; the store buffers of Tests/ModelTests/StoreBuffers.swift sh
 ABANDONED = ["AbandonedHandoffTests"]
 RULES = ["RuleTests"]
 THREADS = ["RingTests|RuleTests"]
+ORDER = ["RingsTests.OrderTests"]
 
 MUTANTS = [
     # Waiting and waking
@@ -180,4 +181,26 @@ HARMLESS = [
     ("segments orphaned before the slots are repaired", "taken and settling slots count as references in the sweep"),
     ("sweep before the slots are repaired", "what they refer to is freed by the next sweep: a producer that finds nothing sweeps too"),
     ("epoch before segments and sweep", "readers look at slots only"),
+
+    # The order of inputs
+    Mutant("nobody waits for its turn", "A call waits until all older inputs have been acknowledged.",
+           [("Handoff+Order.swift", "guard !ended.isEmpty, order?.isFirst(ended[0].sequence) ?? true else", "guard !ended.isEmpty else")], ORDER),
+    Mutant("a commit goes on past what another has", "Of the calls that have ended, those go whose inputs follow one another.",
+           [("Handoff+Order.swift", "order?.isNext(ended[n].sequence, after: ended[n - 1].sequence) ?? true", "true")], ORDER),
+    Mutant("what was put back is not open", "A message that waits to be claimed again is as open as one that is worked on.",
+           [("SlotWord.swift", "isIn(.ready) || isHeld", "isHeld")], ORDER),
+    Mutant("what is being acknowledged is not open", "An older message is done when its slot is free.",
+           [("SlotWord.swift", "isIn(.ready) || isHeld", "isIn(.ready) || isIn(.leased)")], ORDER),
+    Mutant("calls line up as they end", "A message that came back is older than what its worker waits with.",
+           [("Handoff+Order.swift", "ended[place - 1].sequence > sequence", "ended[place - 1].sequence > sequence && sequence == 0")], ORDER),
+    Mutant("who can hold no more takes nothing", "What comes back is taken past the limit.",
+           [("Handoff+Order.swift", "self.mayHoldMore ? $0.hasMessage() : $0.hasReturned", "self.mayHoldMore && $0.hasMessage()")], ORDER),
+    Mutant("parts do not wait for their turn", "A call asks for its turn before its first part.",
+           [("Handoff+Parts.swift", "if isOrdered { try commitInTurn() } else { try commit() }", "try commit()")], ORDER),
+    Mutant("parts go behind later calls", "Parts of an older message go before what was made of later ones.",
+           [("Handoff+Parts.swift", "moveLast(outputs[i].records.count - later[i], to: 0)", "moveLast(0, to: 0)")], ORDER),
+    Mutant("nobody is told of its turn", "Who frees inputs wakes those that wait.",
+           [("Handoff+Order.swift", "input?.pointee.wakeFellows()", "_ = input")], ORDER),
+    Mutant("memory is kept while others need it", "Who waits for its turn holds no more memory than every producer may.",
+           [("Handoff+Order.swift", "    try spillSurplus()\n", ""), ("Handoff+Commit.swift", "if due == 0 { return try spillSurplus() }", "if due == 0 { return }")], ORDER),
 ]

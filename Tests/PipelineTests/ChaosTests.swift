@@ -5,12 +5,8 @@ import Testing
 /// `--chaos` disturbs a user's own graph, and what is promised of it holds.
 @Suite struct ChaosTests {
   private func run(_ stages: String, _ arguments: [String], python: String = "", input: String? = nil) throws -> (Ringway.Result, TemporaryFolder, Report) {
-    let folder = try TemporaryFolder()
-    _ = try folder.write("stages.py", python)
-    let text = stages.replacingOccurrences(of: "PY:", with: "plugin: python, with: {python: /usr/bin/python3, callable: \"stages:")
-    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")] + arguments, input: input, deadline: 300)
-    return (result, folder, try Report(folder.path("report.json")))
+    let project = try Project(stages, python: python)
+    return (try project.run(arguments, input: input), project.folder, try project.report)
   }
 
   private func counts(_ report: Report, _ stage: String? = nil) -> (kills: Int, stops: Int, delays: Int) {

@@ -4,27 +4,6 @@ import Testing
 
 /// What becomes of messages that are given up, and of messages that go by ports.
 @Suite struct DeadLetterTests {
-  /// A folder with a pipeline of these stages and `stages.py`; `PY` stands for a Python stage's plugin.
-  private struct Project {
-    let folder: TemporaryFolder
-    let file: String
-
-    init(_ stages: String, python: String = "") throws {
-      folder = try TemporaryFolder()
-      _ = try folder.write("stages.py", python)
-      let text = stages.replacingOccurrences(of: "PY:", with: "plugin: python, with: {python: /usr/bin/python3, callable: \"stages:")
-      file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
-    }
-
-    func run() throws -> Ringway.Result { try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")]) }
-    func validate() throws -> Ringway.Result { try Ringway.run(["validate", file]) }
-    var report: Report { get throws { try Report(folder.path("report.json")) } }
-
-    func letters(_ name: String = "letters.jsonl") throws -> [[String: Any]] {
-      try folder.lines(name).map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
-    }
-  }
-
   private let letters = "letters: {plugin: file.write, inputs: [work.dead_letter], with: {path: letters.jsonl}}"
 
   @Test func aMessageThatFailsGoesOnAsADeadLetter() throws {
@@ -227,5 +206,11 @@ import Testing
     #expect(project.folder.lines("even").compactMap { Int($0) } == Array(stride(from: 0, to: 3000, by: 2)))
     #expect(project.folder.lines("odd").compactMap { Int($0) } == Array(stride(from: 1, to: 3000, by: 2)))
     #expect(try project.report.balances && project.report.stage("burst", "restarts") == 30)
+  }
+}
+
+extension Project {
+  fileprivate func letters(_ name: String = "letters.jsonl") throws -> [[String: Any]] {
+    try folder.lines(name).map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
   }
 }

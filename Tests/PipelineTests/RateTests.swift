@@ -47,16 +47,14 @@ import Testing
   ]
 
   @Test(arguments: paced) private func noMoreBeginThanTheRateAllows(_ pipeline: Paced) throws {
-    let folder = try TemporaryFolder()
-    try folder.write("stages.py", pipeline.code)
-    let file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + pipeline.stages.split(separator: "\n").map { "  \($0)\n" }.joined())
+    let project = try Project(pipeline.stages, python: pipeline.code)
     let clock = ContinuousClock()
     let began = clock.now
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")])
+    let result = try project.run()
     #expect(result.status == 0, "\(result.errors)")
     #expect(clock.now - began >= .seconds(2), "\(result.errors)")
-    #expect(folder.lines("out").count == 61)
-    #expect(try Report(folder.path("report.json")).balances)
+    #expect(project.folder.lines("out").count == 61)
+    #expect(try project.report.balances)
   }
 
   /// Many posts are under way at once, and their answers come while the next one may not begin yet.

@@ -4,33 +4,6 @@ import Testing
 
 /// What was given up goes in again, as it was.
 @Suite struct ReplayTests {
-  private struct Project {
-    let folder: TemporaryFolder
-    let file: String
-
-    init(_ stages: String, python: String = "") throws {
-      folder = try TemporaryFolder()
-      _ = try folder.write("stages.py", python)
-      let text = stages.replacingOccurrences(of: "PY:", with: "plugin: python, with: {python: /usr/bin/python3, callable: \"stages:")
-      file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
-    }
-
-    func run() throws -> Ringway.Result { try Ringway.run(["run", file, "--progress", "off"]) }
-    func replay(_ more: String..., letters: String = "again.jsonl") throws -> Ringway.Result {
-      try Ringway.run(["replay", letters, "--progress", "off", "--report", "report.json"] + more, in: folder.url)
-    }
-    func rename(_ from: String = "letters.jsonl", to: String = "again.jsonl") throws {
-      try FileManager.default.moveItem(atPath: folder.path(from), toPath: folder.path(to))
-    }
-    var report: Report { get throws { try Report(folder.path("report.json")) } }
-    var stages: Set<String> { get throws { Set((try report.json["stages"] as? [String: Any] ?? [:]).keys) } }
-
-    func letter(_ stage: String, _ payload: String) throws -> String {
-      let object = ["stage": stage, "error": "no", "pipeline": file, "format": "text", "payload": payload]
-      return String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self) + "\n"
-    }
-  }
-
   private static let letters = "letters: {plugin: file.write, inputs: [work.dead_letter], with: {path: letters.jsonl}}"
 
   /// A run, a mended parameter, a replay: every message is there once, behind what was there, and what was given up again is a new letter.
@@ -236,5 +209,22 @@ import Testing
     let result = try running.finish()
     #expect(result.status == 0 && killed > 1, "\(result.errors)")
     #expect(project.folder.lines("out") == (0..<400).map(String.init))
+  }
+}
+
+extension Project {
+  fileprivate func replay(_ more: String..., letters: String = "again.jsonl") throws -> Ringway.Result {
+    try Ringway.run(["replay", letters, "--progress", "off", "--report", "report.json"] + more, in: folder.url)
+  }
+
+  fileprivate func rename(_ from: String = "letters.jsonl", to: String = "again.jsonl") throws {
+    try FileManager.default.moveItem(atPath: folder.path(from), toPath: folder.path(to))
+  }
+
+  fileprivate var stages: Set<String> { get throws { Set((try report.json["stages"] as? [String: Any] ?? [:]).keys) } }
+
+  fileprivate func letter(_ stage: String, _ payload: String) throws -> String {
+    let object = ["stage": stage, "error": "no", "pipeline": file, "format": "text", "payload": payload]
+    return String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self) + "\n"
   }
 }

@@ -4,16 +4,22 @@ import Testing
 
 /// `--state`: everything is killed, and the same command goes on.
 @Suite(.serialized) struct StateTests {
-  /// Runs until the end, killing everything again and again. The waits are drawn: a kill may meet the making of the state, the recovery
-  /// of an earlier kill, the middle of the work or its end.
+  /// Runs until the end, killing everything again and again, when something has come to pass that is drawn: a kill meets the making of the
+  /// state, the recovery of an earlier kill, the middle of the work or its end.
   ///
+  /// - Parameters:
+  ///   - progress: how much has been delivered
+  ///   - step: how much of it may pass before a kill
   /// - Returns: the last run, and how often it was killed
   private func runKilled(
-    _ arguments: [String], _ random: inout Seeded, kills: Int, longest: Int, note: String
+    _ arguments: [String], _ random: inout Seeded, kills: Int, progress: () -> Int, step: Int, note: String
   ) throws -> (result: Ringway.Result, kills: Int) {
     for done in 0..<kills {
+      let before = progress()
       let running = try Running(["run"] + arguments + ["--progress", "off"])
-      usleep(UInt32(Int.random(in: 0...longest, using: &random)))
+      let wanted = Int.random(in: 0..<3, using: &random) == 0 ? 0 : Int.random(in: 0...step, using: &random)
+      let workers = Int.random(in: 0...4, using: &random)
+      _ = eventually(every: 0.0002) { !running.process.isRunning || (wanted == 0 ? running.workers.count >= workers : progress() >= before + wanted) }
       // Some of the workers first, now and then: a runner that has begun to recover one is killed, too.
       if Bool.random(using: &random) { for worker in running.workers where Bool.random(using: &random) { kill(worker.pid, SIGKILL) } }
       kill(running.pid, SIGKILL)
@@ -23,6 +29,11 @@ import Testing
       if end.status != -SIGKILL { return (end, done) }
     }
     return (try Ringway.run(["run"] + arguments + ["--progress", "off"], deadline: 120), kills)
+  }
+
+  /// Bytes of these files together.
+  private static func size(_ folder: TemporaryFolder, _ names: String...) -> Int {
+    names.reduce(0) { $0 + ((try? FileManager.default.attributesOfItem(atPath: folder.path($1))[.size] as? Int) ?? 0) }
   }
 
   private static let line = """
@@ -51,7 +62,7 @@ import Testing
       let folder = try TemporaryFolder()
       try words(folder)
       let arguments = [try folder.write("p.yaml", Self.line), "--state", folder.path("state"), "--report", folder.path("report.json")]
-      let (result, kills) = try runKilled(arguments, &random, kills: 12, longest: 350_000, note: "seed \(seed), round \(round)")
+      let (result, kills) = try runKilled(arguments, &random, kills: 12, progress: { Self.size(folder, "out.txt") }, step: 60_000, note: "seed \(seed), round \(round)")
       killed += kills
       #expect(result.status == 0, "seed \(seed), round \(round): \(result.errors)")
       #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path("out.txt"))) == expected, "seed \(seed), round \(round)")
@@ -89,7 +100,7 @@ import Testing
         first: {plugin: file.write, inputs: [same], queue: {capacity: 16, message: 4KiB}, with: {path: first.txt}}
         second: {plugin: file.write, inputs: [both], queue: {capacity: 16, message: 4KiB}, with: {path: second.txt}}
       """)
-    let (result, kills) = try runKilled([file, "--state", folder.path("state")], &random, kills: 10, longest: 1_200_000, note: "seed \(seed)")
+    let (result, kills) = try runKilled([file, "--state", folder.path("state")], &random, kills: 10, progress: { Self.size(folder, "first.txt", "second.txt") }, step: 10_000, note: "seed \(seed)")
     #expect(result.status == 0, "seed \(seed): \(result.errors)")
     let expected = (0..<2000).flatMap { [String($0), String(-$0)] }.sorted()
     #expect(folder.lines("second.txt").sorted() == expected, "seed \(seed), \(kills) kills")
@@ -116,7 +127,8 @@ import Testing
         rejected: {plugin: file.write, inputs: [tenths.dead_letter], queue: {capacity: 32}, with: {path: rejected.txt}}
       """)
     let arguments = [file, "--state", folder.path("state"), "--report", folder.path("report.json")]
-    let (result, kills) = try runKilled(arguments, &random, kills: 10, longest: 400_000, note: "seed \(seed)")
+    let (result, kills) = try runKilled(
+      arguments, &random, kills: 10, progress: { Self.size(folder, "out.txt", "rejected.txt") }, step: 20_000, note: "seed \(seed)")
     #expect(result.status == 0, "seed \(seed): \(result.errors)")
     #expect(folder.lines("out.txt").sorted() == (0..<3000).filter { $0 % 10 != 0 }.map(String.init).sorted(), "seed \(seed), \(kills) kills")
     let rejected = folder.lines("rejected.txt")
@@ -144,7 +156,8 @@ import Testing
         numbers: {plugin: generate, with: {count: 1500, rate: 3000/s}}
         send: {plugin: http.post, inputs: [numbers], queue: {capacity: 64, message: 4KiB}, with: {url: "http://127.0.0.1:\(port)/"}}
       """)
-    let (result, _) = try runKilled([file, "--state", folder.path("state")], &random, kills: 8, longest: 400_000, note: "seed \(seed)")
+    let (result, _) = try runKilled(
+      [file, "--state", folder.path("state")], &random, kills: 8, progress: { Self.size(folder, "received.txt") }, step: 3000, note: "seed \(seed)")
     #expect(result.status == 0, "seed \(seed): \(result.errors)")
     // It ends once it has as many different keys.
     let received = try receiver.finish()

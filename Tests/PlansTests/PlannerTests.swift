@@ -87,6 +87,17 @@ struct PlannerTests {
       "3:43 unusable-cpu: there is no CPU 9 that this program may use; name some of 0-1, 3, 7",
       world: World(cpuNumbers: [0, 1, 3, 7])),
     Broken(
+      "an order that nothing can have",
+      """
+        a: {plugin: numbers, order: input}
+        b: {plugin: add, inputs: [a], order: input, processes: 4}
+        c: {plugin: add, inputs: [b], order: input, with: {fast: true}}
+        d: {plugin: drop, inputs: [c], order: input}
+      """,
+      "3:24 order-without-inputs: a source has no inputs whose order it could follow; remove it, or put it under the stage whose processes get out of step",
+      "5:60 order-of-joint-answers: with this setting the plugin answers several messages at once, which have no place in the order of the inputs; change it, or remove `order`",
+      "6:34 order-without-outputs: a sink hands on nothing that could be in order; remove it: a sink of one process takes messages in the order of its queue"),
+    Broken(
       "an input twice",
       """
         a: {plugin: numbers}

@@ -443,6 +443,22 @@ enum SchemaGolden {
                 "100/s"
               ]
             },
+            "order": {
+              "description": "`input` hands on what the stage makes in the order of its inputs, over all of its processes. A process that is ahead works on meanwhile, as far as the queues in front of the stage and behind it go.",
+              "if": {
+                "$ref": "#/$defs/expansion"
+              },
+              "else": {
+                "type": "string",
+                "enum": [
+                  "input"
+                ],
+                "x-expected": "input"
+              },
+              "examples": [
+                "input"
+              ]
+            },
             "limits": {
               "description": "What each of the stage's processes may use, and every program that it starts.",
               "type": "object",

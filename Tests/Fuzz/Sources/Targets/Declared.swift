@@ -27,7 +27,7 @@ enum Declared {
       resources: { [.listens(address: $0[address], setting: "address")] }),
     PluginSpec(
       "add", .transform, "Adds a text.", settings: [text.declaration, fast.declaration], example: "",
-      check: { $0[text] == "wrong" ? [SettingProblem("text", "the text is wrong", remedy: "write another")] : [] }),
+      check: { $0[text] == "wrong" ? [SettingProblem("text", "the text is wrong", remedy: "write another")] : [] }, joins: { $0[fast] ? "fast" : nil }),
     PluginSpec(
       "write", .sink, "Writes a file.", processes: .one, settings: [path.declaration, mode.declaration], example: "",
       resources: { [.writesFile(path: $0[path], setting: "path")] }),
