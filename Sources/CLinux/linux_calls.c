@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -55,6 +56,16 @@ int linux_timer_set(int fd, int64_t deadline_ns) {
   int64_t at = deadline_ns > 0 ? deadline_ns : 1;
   struct itimerspec once = { .it_value = { at / 1000000000, at % 1000000000 } };
   return timerfd_settime(fd, TFD_TIMER_ABSTIME, &once, NULL);
+}
+int linux_watch(int a, int b) {
+  int fd = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = { .events = EPOLLIN };
+  if (fd < 0) return -1;
+  if (epoll_ctl(fd, EPOLL_CTL_ADD, a, &event) == 0 && epoll_ctl(fd, EPOLL_CTL_ADD, b, &event) == 0) return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
 }
 /* The size counts in bytes, and is checked first: a negative one would become a huge one. */
 static int affinity_size(int count, size_t *size) {

@@ -58,6 +58,10 @@ extension Stage {
     if !limits.isEmpty { all.append("limits: " + limits.joined(separator: ", ")) }
     if let nice { all.append("nice \(nice)") }
     if !affinity.isEmpty { all.append("CPUs " + Plan.ranges(affinity)) }
+    if let batch {
+      let rest = [batch.bytes.map { "\(Quantity.describe(bytes: $0))" }, batch.within > 0 ? "within \(Quantity.describe(.nanoseconds(Int64(clamping: batch.within))))" : nil]
+      all.append("batches of \(batch.count)" + rest.compactMap { $0 }.map { ", " + $0 }.joined())
+    }
     if isOrdered { all.append("order: input") }
     if let rate { all.append("at most \(Quantity.describe(rate: rate))") }
     return all

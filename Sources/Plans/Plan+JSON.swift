@@ -41,6 +41,9 @@ extension Plan {
   /// What holds its processes down, as far as the file names it.
   private func restraints(_ stage: Stage) -> [(String, JSON)] {
     var all: [(String, JSON)] = []
+    if let batch = stage.batch {
+      all.append(("batch", ["count": .integer(batch.count), "bytes": batch.bytes.map(JSON.integer) ?? .null, "within_seconds": .number(Double(batch.within) / 1e9)]))
+    }
     if stage.isOrdered { all.append(("order", "input")) }
     if let rate = stage.rate { all.append(("rate_per_second", .number(rate))) }
     let limits = [

@@ -104,6 +104,8 @@ package struct Stage: Sendable {
   package var startupTimeout: Duration?
   /// How many messages a second may begin, over all processes; nil for no limit.
   package var rate: Double?
+  /// How many messages it works on together; nil for as its plugin and the pace of the work would have it.
+  package var batch: Batch?
   /// Whether its outputs follow the order of its inputs, over all processes.
   package var isOrdered = false
   package var limits = ProcessLimits()
@@ -163,6 +165,21 @@ package struct Queue: Sendable, Equatable {
     self.messageBytes = messageBytes
     self.bytes = bytes
     self.whenFull = whenFull
+  }
+}
+
+/// Messages that are worked on together, and settled together.
+package struct Batch: Sendable, Equatable {
+  package var count: Int
+  /// A batch that has so many bytes is complete, however few its messages.
+  package var bytes: Int?
+  /// How long the first message may wait for others, in nanoseconds; 0 takes what is there.
+  package var within: UInt64
+
+  package init(count: Int, bytes: Int? = nil, within: UInt64 = 0) {
+    self.count = count
+    self.bytes = bytes
+    self.within = within
   }
 }
 

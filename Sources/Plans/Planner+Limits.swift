@@ -74,6 +74,35 @@ extension Planner {
     }
   }
 
+  // MARK: Batches
+
+  /// Batches that nobody takes, or that a queue cannot hold.
+  mutating func checkBatches() {
+    for draft in drafts where draft.spec != nil {
+      guard let batch = draft.stage.batch, let key = draft.node.pair("batch") else { continue }
+      let path = draft.path + ".batch"
+      switch draft.stage.kind {
+      case .source:
+        report("batch-without-inputs", "a source takes no messages", key.keySpan, path, "put `batch` under a stage that reads")
+        continue
+      case .transform where draft.spec?.settings.contains { $0.name == Self.batchSetting } != true:
+        report(
+          "batch-of-one", "the plugin \"\(draft.stage.plugin)\" takes one message at a time", key.keySpan, path,
+          "remove `batch`: how much is handed over together follows from how long a message takes")
+        continue
+      default: break
+      }
+      let (needed, overflow) = batch.count.multipliedReportingOverflow(by: draft.stage.processes)
+      let capacity = draft.stage.queue?.capacity ?? Int.max
+      guard overflow || needed > capacity else { continue }
+      report(
+        "batch-above-capacity",
+        "the queue takes \(capacity) \(capacity == 1 ? "message" : "messages"), but "
+          + (draft.stage.processes == 1 ? "a batch has \(batch.count)" : "\(draft.stage.processes) processes gather \(batch.count) each"),
+        draft.place("batch", "count"), path + ".count", "raise `queue.capacity` to at least \(overflow ? Int.max : needed), or lower `count`")
+    }
+  }
+
   // MARK: Memory
 
   mutating func checkMemory(_ plan: Plan, _ given: Int?) {

@@ -33,6 +33,7 @@ extension Planner {
     draft.stage.startupTimeout = given[StageKeys.startupTimeout]
     draft.stage.rate = given[StageKeys.rate]
     draft.stage.isOrdered = given[StageKeys.order] == .input
+    readBatch(&draft, given)
     draft.stage.environment = given[StageKeys.environment].sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     draft.stage.directory = workingDirectory(draft, given)
     readSettings(&draft)
@@ -89,6 +90,34 @@ extension Planner {
     }
   }
 
+  private mutating func readBatch(_ draft: inout Draft, _ given: Given) {
+    guard let node = given[StageKeys.batch] else { return }
+    let path = draft.path + ".batch"
+    let (batch, found) = BatchKeys.group.decode(node, directory: directory, place: draft.keySpan, path: path)
+    // What is wrong is reported, and what can be read is read.
+    diagnostics += found
+    guard let batch else { return }
+    let (seconds, attoseconds) = batch[BatchKeys.within].map(\.components) ?? (0, 0)
+    let nanoseconds = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    draft.stage.batch = Batch(
+      count: batch[BatchKeys.count], bytes: batch[BatchKeys.bytes],
+      within: nanoseconds.overflow ? .max / 4 : nanoseconds.partialValue &+ UInt64(clamping: attoseconds / 1_000_000_000))
+  }
+
+  /// A plugin that takes several messages in one call has a setting for how many: the stage's `batch` is that, and more.
+  private mutating func applyBatch(_ draft: inout Draft) {
+    guard let batch = draft.stage.batch, draft.spec?.settings.contains(where: { $0.name == Self.batchSetting }) == true else { return }
+    if let given = draft.stage.settings.pair(Self.batchSetting) {
+      report(
+        "batch-twice", "how large a batch is stands under the stage's `batch` too", given.keySpan, draft.path + ".with.batch", "remove one of the two",
+        notes: [(draft.place("batch"), "it is said here")])
+      return
+    }
+    draft.stage.settings = .mapping((draft.stage.settings.pairs ?? []) + [Node.Pair(key: Self.batchSetting, value: Node(.integer(batch.count)))])
+  }
+
+  static let batchSetting = "batch"
+
   private mutating func workingDirectory(_ draft: Draft, _ given: Given) -> String? {
     guard let folder = given[StageKeys.directory] else { return nil }
     let resolved = given.resolve(folder)
@@ -104,8 +133,9 @@ extension Planner {
     // An empty `with:` is no settings.
     draft.stage.settings = with.flatMap { $0.value.isNull ? nil : $0.value } ?? .mapping([])
     guard let spec = draft.spec else { return }
+    applyBatch(&draft)
     let path = draft.path + ".with"
-    let (settings, found) = spec.decode(with?.value, directory: directory, place: with?.keySpan ?? draft.keySpan, path: path)
+    let (settings, found) = spec.decode(draft.stage.settings.pairs?.isEmpty == false ? draft.stage.settings : with?.value, directory: directory, place: with?.keySpan ?? draft.keySpan, path: path)
     diagnostics += found
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)

@@ -76,6 +76,7 @@ package struct Planner {
     let graph = connect()
     countProcesses()
     checkOrder()
+    checkBatches()
     var plan = Plan(
       name: top.has("name") ? top[PipelineKeys.name] : Plan.oneLine(Self.stem(file)), description: top[PipelineKeys.description], file: file,
       directory: directory, stages: graph.order.map { drafts[$0].stage }, drain: top[PipelineKeys.drain])

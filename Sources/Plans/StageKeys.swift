@@ -57,6 +57,9 @@ enum StageKeys {
     the queues in front of the stage and behind it go.
     """, example: .input
   ).optional
+  static let batch = nested(
+    "batch", "Messages that a sink, or a plugin that takes several in one call, works on together.", BatchKeys.group,
+    example: ["count": 100, "within": "1s"])
   static let limits = nested(
     "limits", "What each of the stage's processes may use, and every program that it starts.", LimitKeys.group,
     example: ["memory": "2GiB", "files": 1024, "cpu": "1h"])
@@ -120,7 +123,7 @@ enum StageKeys {
     title: "a stage",
     settings: [
       plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration,
-      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, order.declaration, limits.declaration, nice.declaration, affinity.declaration,
+      with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, order.declaration, batch.declaration, limits.declaration, nice.declaration, affinity.declaration,
       environment.declaration,
       directory.declaration,
     ])
@@ -157,6 +160,17 @@ enum QueueKeys {
     default: .block, example: .dropOldest)
   static let group = SettingGroup(
     title: "`queue`", settings: [capacity.declaration, message.declaration, bytes.declaration, whenFull.declaration])
+}
+
+enum BatchKeys {
+  static let count = Setting.integer("count", "How many messages make a batch.", in: 1...65_536, example: 100)
+  static let bytes = Setting.size("bytes", "A batch that has so many bytes is complete, however few its messages.", in: 1...(1 << 40), example: "1MiB").optional
+  static let within = Setting.duration(
+    "within",
+    "How long the first message of a batch may wait for others; without it a batch is what is there. A batch also ends when writers wait for the places that it holds.",
+    example: "1s"
+  ).optional
+  static let group = SettingGroup(title: "`batch`", settings: [count.declaration, bytes.declaration, within.declaration])
 }
 
 enum RestartKeys {
@@ -206,17 +220,6 @@ enum StageOrder: String, Choice { case input }
 
 extension ErrorPolicy.Then: Choice {}
 extension Queue.WhenFull: Choice {}
-
-extension Setting {
-  /// The same setting where leaving it out means nil.
-  var optional: Setting<Value?> {
-    let decode = self.decoder
-    return Setting<Value?>(
-      declaration.name, declaration.summary, schema: declaration.schema, expected: declaration.expected, default: .some(nil),
-      defaultJSON: nil, isRequired: false, isSecret: declaration.isSecret, example: declaration.example,
-      decode: { decode($0).map(Optional.some) })
-  }
-}
 
 extension JSON {
   /// An object without one of its keys.

@@ -21,6 +21,7 @@ extension WorkOrder {
         "cpu_seconds": limits.cpuSeconds.map(JSON.integer) ?? .null,
       ],
       "chaos": chaos?.json ?? .null,
+      "batch": batch.map { ["count": .integer($0.count), "bytes": $0.bytes.map(JSON.integer) ?? .null, "within": .integer(Int(clamping: $0.within))] } ?? .null,
     ]
     return Array(json.compact.utf8)
   }
@@ -52,6 +53,9 @@ extension WorkOrder {
     ports = node["ports"]?.items?.compactMap(\.string) ?? []
     file = node["file"]?.string ?? ""
     lock = node["lock"]?.integer
+    batch = node["batch"].flatMap { given in
+      given["count"]?.integer.map { Batch(count: max(1, $0), bytes: given["bytes"]?.integer, within: UInt64(clamping: given["within"]?.integer ?? 0)) }
+    }
     isOrdered = node["ordered"]?.boolean ?? false
     nice = node["nice"]?.integer
     affinity = node["affinity"]?.items?.compactMap(\.integer) ?? []

@@ -45,6 +45,8 @@ package struct WorkOrder: Sendable {
   package var deaths: Int
   package var then: ErrorPolicy.Then
   package var maxDeadLetters: Int?
+  /// How many messages are worked on together; nil for as plugin and pace would have it.
+  package var batch: Batch?
   /// Whether outputs follow the order of the inputs.
   package var isOrdered = false
   /// By which port dead letters go.

@@ -6,16 +6,19 @@ public struct Context: Sendable {
   public let kind: PluginSpec.Kind
   /// Which process of the stage this is, from 0.
   public let process: Int
+  /// The most messages of a batch, for a stage with `batch`; nil for one without.
+  public let batch: Int?
   /// Listening sockets that the runner bound for this stage, one for each `listens` resource of the spec, in its order.
   /// They outlive the worker, so connections that arrive during a restart wait instead of being refused.
   public let sockets: [Int32]
   /// The runner's own standard output, for a stage whose spec asks for it; the worker's own goes to the log.
   public let standardOutput: Int32?
 
-  public init(stage: String, kind: PluginSpec.Kind = .transform, process: Int = 0, sockets: [Int32] = [], standardOutput: Int32? = nil) {
+  public init(stage: String, kind: PluginSpec.Kind = .transform, process: Int = 0, batch: Int? = nil, sockets: [Int32] = [], standardOutput: Int32? = nil) {
     self.stage = stage
     self.kind = kind
     self.process = process
+    self.batch = batch
     self.sockets = sockets
     self.standardOutput = standardOutput
   }

@@ -103,7 +103,7 @@ public protocol DeliverySink: Plugin {
   /// How many deliveries may be under way.
   var concurrency: Int { get }
 
-  /// Begins a delivery. The payload stays valid until `advance` has returned its outcome. Never blocks.
+  /// Begins a delivery. The payloads stay valid until `advance` has returned its outcome. Never blocks.
   mutating func begin(_ delivery: Delivery) throws
 
   /// Goes on with what is under way and returns what has been decided since the last call. Blocks until there is
@@ -114,18 +114,20 @@ public protocol DeliverySink: Plugin {
 public struct Delivery {
   /// Chosen by the runner; names the delivery in its outcome.
   public let token: Int
-  public let message: Message
+  /// At least one; more for a stage with `batch`. They have one outcome. When it is a failure and nobody knows whose, each is delivered again
+  /// by itself.
+  public let messages: [Message]
 
-  public init(token: Int, message: Message) {
+  public init(token: Int, messages: [Message]) {
     self.token = token
-    self.message = message
+    self.messages = messages
   }
 }
 
 public struct Outcome {
   public enum Result {
     case delivered
-    /// This message failed; `on_error` decides what happens to it.
+    /// The message failed; `on_error` decides what happens to it.
     case failed(String)
   }
 

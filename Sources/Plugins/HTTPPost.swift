@@ -10,7 +10,15 @@ struct HTTPPost: DeliverySink {
     default: "5m").changeable
   private static let timeout = Setting.duration("timeout", "How long one request may take.", in: .milliseconds(1) ... .seconds(3600), default: "30s").changeable
   private static let headers = Setting.strings("headers", "Headers added to each request.", secret: true, example: ["X-Team": "vision"])
-  private static let contentType = Setting.string("content_type", "The messages' media type.", default: "application/json")
+  private static let contentType = Setting.string(
+    "content_type", "The media type of what is posted; application/json unless given, or application/x-ndjson for `body: lines`.", example: "application/json"
+  ).optional
+  private static let body = Setting<PostBody>.choice(
+    "body",
+    """
+    How the messages of a batch are put together, for a stage with `batch`: as a JSON `array`, as `lines`, or as a JSON array of objects with the Idempotency-Key \
+    of each message as `key` and the message as `value` (`keyed`).
+    """, default: .array, example: .lines)
 
   static let spec = PluginSpec(
     "http.post", .sink, "Posts each message to a URL, many at once.",
@@ -18,11 +26,14 @@ struct HTTPPost: DeliverySink {
       An answer of 2xx settles the message. 408, 425, 429, 5xx (but not 501 and 505), broken connections and answers that are no HTTP are tried again, after a pause that doubles from a \
       quarter of a second to half a minute and is shortened at random; a Retry-After is obeyed. Any other answer is the message's failure: redirects are not \
       followed. Every message is delivered at least once and carries an Idempotency-Key that stays the same over all tries, so that a receiver can take it once. \
+      With the stage's `batch` several messages go in one request, whose key follows from theirs; a crash may group them anew, and only `body: keyed` tells the receiver each one's own key. \
+      When a batch is refused, each of its messages is posted again by itself. \
       Certificates are always verified; proxies and .netrc are ignored.
       """,
     processes: .many,
     settings: [
       url.declaration, concurrency.declaration, giveUp.declaration, timeout.declaration, headers.declaration, contentType.declaration,
+      body.declaration,
     ],
     example: """
       ringway: 1
@@ -44,7 +55,8 @@ struct HTTPPost: DeliverySink {
     })
 
   private struct Work {
-    var delivery: Delivery
+    var body: PostedBody
+    var key: String
     var tries = 0
   }
 
@@ -53,6 +65,10 @@ struct HTTPPost: DeliverySink {
   private let timeout: Duration
   private let giveUp: Duration
   private let headers: [String]
+  /// Nil where each message goes by itself, as it is.
+  private let body: PostBody?
+  /// Of deliveries that cannot be made at all.
+  private var refused: [Outcome] = []
   private let queue: PostQueue
   private var work: [Int: Work] = [:]
   private var pauses: [(until: ContinuousClock.Instant, token: Int)] = []
@@ -65,13 +81,19 @@ struct HTTPPost: DeliverySink {
     concurrency = given[Self.concurrency]
     timeout = given[Self.timeout]
     giveUp = given[Self.giveUp]
-    headers = ["Content-Type: \(given[Self.contentType])"] + given[Self.headers].sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+    body = context.batch.map { _ in given[Self.body] }
+    headers = ["Content-Type: \(given[Self.contentType] ?? (body == .lines ? "application/x-ndjson" : "application/json"))"] + given[Self.headers].sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
     guard let queue = PostQueue(connections: concurrency, userAgent: "ringway") else { throw WorkerFailure(.system, "libcurl cannot be set up") }
     self.queue = queue
   }
 
   mutating func begin(_ delivery: Delivery) throws {
-    work[delivery.token] = Work(delivery: delivery)
+    do throws(MessageFailure) {
+      work[delivery.token] = Work(body: try PostedBody(delivery.messages, body), key: PostedBody.key(delivery.messages.map(\.id)))
+    } catch {
+      refused.append(Outcome(token: delivery.token, result: .failed("\(error)"), retries: 0))
+      return
+    }
     try post(delivery.token)
   }
 
@@ -80,11 +102,15 @@ struct HTTPPost: DeliverySink {
     one.tries += 1
     work[token] = one
     let request = PostRequest(
-      url: url, body: one.delivery.message.payload, headers: headers + ["Idempotency-Key: \(one.delivery.message.id)"], timeout: timeout)
+      url: url, body: one.body.bytes, headers: headers + ["Idempotency-Key: \(one.key)"], timeout: timeout)
     do throws(CurlError) { try queue.post(request, token: token) } catch { throw WorkerFailure(.system, error.text) }
   }
 
   mutating func advance(wake: Int32?) throws -> [Outcome] {
+    if !refused.isEmpty {
+      defer { refused = [] }
+      return refused
+    }
     while true {
       try resume(at: .now)
       let responses = queue.advance(wake: wake, until: pauses.map(\.until).min())

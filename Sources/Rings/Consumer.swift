@@ -253,16 +253,17 @@ struct Consumer: ~Copyable {
   /// Waits until there may be a message, or the ring is closed.
   mutating func wait() throws { try wait { $0.canGoOn } }
 
-  mutating func wait(until isReady: (inout Consumer) -> Bool) throws {
+  /// - Parameter deadline: a time of `Clock.now`
+  mutating func wait(until deadline: UInt64 = .max, _ isReady: (inout Consumer) -> Bool) throws {
     raiseHead()
     // Copies, since looking changes the place in the line.
     var (spin, patience) = (spin, patience)
     let start = Clock.now
-    if !spin.spin(from: start, until: { isReady(&self) }) {
+    if !spin.spin(from: start, until: { isReady(&self) || deadline != .max && Clock.now >= deadline }) {
       // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
       if ring.hasSleepers(.producers), !ring.isCrowded, ring.hasRoom(1) { ring.wakeAll(.producers) }
-      try ring.park(.consumers, lane, for: &patience, unless: { isReady(&self) })
+      try ring.park(.consumers, lane, for: &patience, until: deadline, unless: { isReady(&self) })
     }
     spin.learn(Clock.now &- start)
     (self.spin, self.patience) = (spin, patience)

@@ -50,12 +50,22 @@ extension Handoff {
     return .ready
   }
 
-  private func waitForTurn(_ input: UnsafeMutablePointer<Consumer>, until isReady: (inout Consumer) -> Bool) throws {
+  /// Waits until calls may be handed over, while nothing may be claimed.
+  ///
+  /// - Parameter deadline: a time of `Clock.now`
+  package func waitForTurn(until deadline: UInt64) throws {
+    guard let input else { return }
+    try waitForTurn(input, until: deadline) { _ in self.due > 0 }
+  }
+
+  private func waitForTurn(_ input: UnsafeMutablePointer<Consumer>, until deadline: UInt64 = .max, _ isReady: (inout Consumer) -> Bool) throws {
     try spillSurplus()
     if isReady(&input.pointee) { return }
     cell.beginWait(.turn, at: Clock.now)
     defer { cell.endWait(at: Clock.now) }
-    while !isReady(&input.pointee) { try waiting { try input.pointee.wait(until: isReady) } }
+    while !isReady(&input.pointee), deadline == .max || Clock.now < deadline {
+      try waiting { try input.pointee.wait(until: deadline, isReady) }
+    }
   }
 
   /// Hands over what comes before the open call, and returns when its turn has come. Nothing is claimed meanwhile: what was put back is

@@ -216,6 +216,29 @@ package final class Handoff {
     }
   }
 
+  /// Says that this reader gathers messages, so that writers who wait for the places that it holds wake it.
+  package func gathers() { input?.pointee.ring.word(Ring.Offset.gathered).release(1) }
+
+  /// Whether a writer waits for room.
+  package var hasWaitingWriters: Bool { input?.pointee.ring.hasSleepers(.producers) ?? false }
+
+  /// Waits for one more message beside those that are held.
+  ///
+  /// - Parameter deadline: a time of `Clock.now`
+  /// - Returns: false when it is over, nothing more will come, or a writer waits for room
+  package func waitForMore(until deadline: UInt64) throws -> Bool {
+    guard let input else { return false }
+    if input.pointee.hasMessage() { return true }
+    cell.beginWait(.input, at: Clock.now)
+    defer { cell.endWait(at: Clock.now) }
+    while true {
+      let isClosed = input.pointee.ring.isClosed
+      if input.pointee.hasMessage() { return true }
+      if isClosed || Clock.now >= deadline || input.pointee.ring.hasSleepers(.producers) { return false }
+      try waiting { try input.pointee.wait(until: deadline) { $0.canGoOn || $0.ring.hasSleepers(.producers) } }
+    }
+  }
+
   /// Whether no fresh messages will come; one that a dead worker had may still come back.
   package var isInputClosed: Bool { input?.pointee.ring.isClosed ?? true }
 

@@ -9,6 +9,7 @@ package final class InputBell: Sendable {
   private let event: EventDescriptor
   private let armed: EventDescriptor
   private let isArmed = Atomic<Bool>(false)
+  private let isGathering = Atomic<Bool>(false)
   /// How many recoveries the worker has looked through: only a later one is news.
   private let seenEpoch = Atomic<UInt64>(0)
 
@@ -28,7 +29,10 @@ package final class InputBell: Sendable {
   package var descriptor: Int32 { event.descriptor }
 
   /// Asks for one ring of the bell. Only the bell's thread sleeps in the worker's lane from here until it has rung.
-  package func arm(_ handoff: Handoff) {
+  ///
+  /// - Parameter isGathering: writers that wait for room are news, too
+  package func arm(_ handoff: Handoff, isGathering: Bool = false) {
+    self.isGathering.store(isGathering, ordering: .releasing)
     seenEpoch.store(handoff.inputEpoch, ordering: .relaxed)
     if isArmed.exchange(true, ordering: .acquiringAndReleasing) { return }
     armed.signal()
@@ -46,7 +50,9 @@ package final class InputBell: Sendable {
       _ = Descriptors.wait([.readable(armed.descriptor)], until: nil)
       armed.clear()
       reader.ignoreRedelivery(upTo: seenEpoch.load(ordering: .acquiring))
-      while !reader.canGoOn { try? reader.wait() }
+      // A reader that gathers a batch asks whether writers wait for the places it holds.
+      func isNews(_ reader: inout Consumer) -> Bool { reader.canGoOn || isGathering.load(ordering: .acquiring) && ring.hasSleepers(.producers) }
+      while !isNews(&reader) { try? reader.wait { isNews(&$0) } }
       isArmed.store(false, ordering: .releasing)
       event.signal()
     }

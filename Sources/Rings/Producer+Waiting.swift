@@ -27,7 +27,11 @@ extension Producer {
       // Nobody sleeps while the other side sleeps and could run.
       SharedWord.fence()
       if ring.hasSleepers(.consumers), ring.hasReady { try ring.wakeOne(.consumers) }
-      try ring.park(.producers, lane, for: &patience, unless: isReady)
+      try ring.park(.producers, lane, for: &patience) { [ring] in
+        // Readers that gather a batch may hold all the places, and hand over what they have when somebody waits.
+        if ring.word(Ring.Offset.gathered).relaxed != 0, ring.hasSleepers(.consumers) { ring.wakeAll(.consumers) }
+        return isReady()
+      }
     }
     spin.learn(Clock.now &- start)
   }

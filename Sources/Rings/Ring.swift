@@ -22,6 +22,8 @@ package final class Ring: Sendable {
     static let tail = 128, head = 256
     /// Written by the runner alone: 1 when no more messages will come; how often recovery has put messages back.
     static let closed = 384, epoch = 392
+    /// Not 0 when readers gather batches, and may hold what writers wait for.
+    static let gathered = 400
     /// The worker that has waited too often for several slots at once; the others let it go first.
     static let starving = 640
     static let lateWakes = 768

@@ -28,7 +28,9 @@ extension Ring {
   }
 
   /// Sleeps until somebody wakes this lane. `isReady` is asked once more after the bit is set.
-  func park(_ side: Side, _ lane: Int, for patience: inout Patience, unless isReady: () -> Bool) throws {
+  ///
+  /// - Parameter deadline: a time of `Clock.now` that the caller does not want to pass
+  func park(_ side: Side, _ lane: Int, for patience: inout Patience, until deadline: UInt64 = .max, unless isReady: () -> Bool) throws {
     let (mask, bit) = mask(side, lane)
     let place = sleepingPlace(side, lane)
     let ticket = SharedWord(place).acquired
@@ -36,7 +38,8 @@ extension Ring {
     SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll
     try Failpoint.waiterMarked.hit()
     if !isReady() {
-      let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: patience.deadline)
+      let end = min(patience.deadline, Int64(clamping: deadline))
+      let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: end) && end < Int64(clamping: deadline)
       let isForgotten = late && isReady()
       if isForgotten { _ = word(Offset.lateWakes).add(1) }
       patience.learn(isIdle: late && !isForgotten)

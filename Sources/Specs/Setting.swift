@@ -218,3 +218,14 @@ extension Setting where Value: Choice {
       example: example.map { .string($0.rawValue) }, decode: { $0.string.flatMap(Value.init(rawValue:)) })
   }
 }
+
+extension Setting {
+  /// The same setting where leaving it out means nil.
+  package var optional: Setting<Value?> {
+    let decode = self.decoder
+    return Setting<Value?>(
+      declaration.name, declaration.summary, schema: declaration.schema, expected: declaration.expected, default: .some(nil),
+      defaultJSON: nil, isRequired: false, isSecret: declaration.isSecret, example: declaration.example,
+      decode: { decode($0).map(Optional.some) })
+  }
+}

@@ -49,11 +49,20 @@ extension Worker {
   }
 
   private func claim(_ pacer: Pacer) throws -> Lease? {
-    if handoff.pendingCalls > 0, pacer.wait > 0 { return nil }
+    if handoff.pendingCalls > 0, mustWait { return nil }
     guard let lease = try handoff.claim() else { return nil }
     pacer.sleep()
     pacer.begun()
     return lease
+  }
+
+  /// Waits for a message, or until finished work may be handed over.
+  func waitForInput() throws -> Handoff.InputState {
+    if handoff.pendingCalls > 0, let wait = pacer?.wait, wait > 0 {
+      try handoff.waitForTurn(until: Clock.now + wait)
+      return .ready
+    }
+    return try handoff.waitForInput()
   }
 
   /// Claims messages: waits for the first to be allowed, and takes as many more as may begin at once.

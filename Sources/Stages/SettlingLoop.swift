@@ -15,11 +15,10 @@ enum SettlingLoop {
     var crew = Crew(worker)
     var leases: [Lease] = []
     while true {
-      let most = max(1, min(plugin.batch, worker.mostClaimed))
-      if try worker.claim(atMost: most, into: &leases) == 0 {
+      if try worker.gather(atMost: max(1, min(plugin.batch, worker.mostClaimed)), into: &leases) == 0 {
         if handoff.canCommit {
           try handoff.commit()
-        } else if try handoff.waitForInput() == .closed {
+        } else if try worker.waitForInput() == .closed {
           break
         }
         continue

@@ -12,9 +12,12 @@ enum SinkLoop {
     worker.ready()
     var pace = BatchPace(most: min(1024, worker.mostClaimed))
 
+    var gathering = worker.batch.map(Gathering.init)
+
     func handOver(isFull: Bool) throws {
       try handoff.commit(committedLength: try sink.flush())
       pace.handedOver(isFull: isFull)
+      gathering?.begin()
     }
 
     // The length at the start is committed before anything is written: a worker that dies during its very first flush
@@ -24,6 +27,7 @@ enum SinkLoop {
     while true {
       guard let lease = try worker.claim() else {
         if handoff.pendingCalls > 0 {
+          if let gathering, try worker.waitForMore(gathering) { continue }
           try handOver(isFull: false)
         } else if try handoff.waitForInput() == .closed {
           break
@@ -39,7 +43,8 @@ enum SinkLoop {
         try handOver(isFull: false)
         throw end
       }
-      if pace.callEnded() || lease.isAlone { try handOver(isFull: true) }
+      gathering?.add(lease)
+      if gathering?.isFull ?? pace.callEnded() || lease.isAlone { try handOver(isFull: true) }
     }
     try worker.close { try sink.close() }
   }

@@ -17,7 +17,7 @@ enum TransformLoop {
         if handoff.canCommit {
           try handoff.commit()
           pace.handedOver(isFull: false)
-        } else if try handoff.waitForInput() == .closed {
+        } else if try worker.waitForInput() == .closed {
           break
         }
         continue

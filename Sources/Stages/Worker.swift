@@ -123,7 +123,7 @@ extension WorkOrder {
 
   var context: Context {
     Context(
-      stage: stage, kind: kind, process: process, sockets: sockets.compactMap(Int32.init(exactly:)),
+      stage: stage, kind: kind, process: process, batch: batch?.count, sockets: sockets.compactMap(Int32.init(exactly:)),
       standardOutput: standardOutput.flatMap(Int32.init(exactly:)))
   }
 }
@@ -144,6 +144,8 @@ struct Worker {
   let mostClaimed: Int
   /// Keeps the stage to its `rate`; nil without one.
   let pacer: Pacer?
+  /// What the stage's `batch` says.
+  let batch: Batch?
   /// Nil when nothing disturbs the worker on purpose.
   let chaos: ChaosMaker?
 
@@ -164,7 +166,9 @@ struct Worker {
         ports: order.outputs.map { output in output.ports.reduce(PortSet()) { $0.union(PortSet(port: $1)) } },
         whenFull: order.outputs.map { WhenFull(rawValue: $0.whenFull.rawValue) ?? .block }, stageHash: MessageID.hash(order.stage), isOrdered: order.isOrdered)
       pacer = if let rate = order.rate { Pacer(RateGate(cells, rate: rate), handoff) } else { nil }
-      mostClaimed = input.map { max(1, $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers)) } ?? 1
+      batch = order.batch
+      mostClaimed = max(batch?.count ?? 1, input.map { $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers) } ?? 1)
+      if batch != nil { handoff.gathers() }
     } catch let error as SystemError {
       throw WorkerFailure(.system, "\(error)")
     }

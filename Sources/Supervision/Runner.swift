@@ -334,6 +334,7 @@ final class Runner {
     order.file = plan.absoluteFile
     order.lock = lock
     order.rate = stage.rate
+    order.batch = stage.batch
     order.isOrdered = stage.isOrdered
     order.limits = stage.limits
     order.nice = stage.nice

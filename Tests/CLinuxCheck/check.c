@@ -175,6 +175,10 @@ static void descriptors(void) {
   for (int64_t at = -1; at <= 1; at++) EXPECT(linux_timer_set(fd, at) == 0 && read(fd, &value, sizeof value) == sizeof value);
   EXPECT(linux_timer_set(fd, INT64_MIN) == 0 && read(fd, &value, sizeof value) == sizeof value);
   EACH(i) EXPECT(linux_timer_set(wild[i], 1) == -1);
+  int other = linux_eventfd(), both = linux_watch(fd, other);
+  EXPECT(both >= 0 && linux_fcntl(both, F_GETFD, 0) == FD_CLOEXEC);
+  EACH(i) EXPECT(linux_watch(wild[i], fd) == -1 && linux_watch(fd, wild[i]) == -1);
+  EXPECT(close(both) == 0 && close(other) == 0);
   EACH(i) {
     EXPECT(FAILS(linux_fcntl(fd, wild[i], 0), EINVAL));
     EXPECT(FAILS(linux_fcntl(wild[i], F_GETFD, 0), EBADF));

@@ -98,6 +98,21 @@ struct PlannerTests {
       "5:60 order-of-joint-answers: with this setting the plugin answers several messages at once, which have no place in the order of the inputs; change it, or remove `order`",
       "6:34 order-without-outputs: a sink hands on nothing that could be in order; remove it: a sink of one process takes messages in the order of its queue"),
     Broken(
+      "batches that nobody takes, or no queue holds",
+      """
+        a: {plugin: numbers, batch: {count: 2}}
+        b: {plugin: add, inputs: [a], batch: {count: 2}}
+        c: {plugin: drop, inputs: [b], processes: 3, queue: {capacity: 8}, batch: {count: 3}}
+        d: {plugin: drop, inputs: [b], queue: {capacity: 1}, batch: {count: 2, within: 1s}}
+        e: {plugin: several, inputs: [b], batch: {count: 2}, with: {batch: 4}}
+        f: {plugin: drop, inputs: [e]}
+      """,
+      "3:24 batch-without-inputs: a source takes no messages; put `batch` under a stage that reads",
+      "4:33 batch-of-one: the plugin \"add\" takes one message at a time; remove `batch`: how much is handed over together follows from how long a message takes",
+      "5:85 batch-above-capacity: the queue takes 8 messages, but 3 processes gather 3 each; raise `queue.capacity` to at least 9, or lower `count`",
+      "6:71 batch-above-capacity: the queue takes 1 message, but a batch has 2; raise `queue.capacity` to at least 2, or lower `count`",
+      "7:63 batch-twice: how large a batch is stands under the stage's `batch` too; remove one of the two"),
+    Broken(
       "an input twice",
       """
         a: {plugin: numbers}

@@ -459,6 +459,56 @@ enum SchemaGolden {
                 "input"
               ]
             },
+            "batch": {
+              "description": "Messages that a sink, or a plugin that takes several in one call, works on together.",
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "count": {
+                  "description": "How many messages make a batch.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 65536,
+                    "x-expected": "an integer from 1 to 65536"
+                  },
+                  "examples": [
+                    100
+                  ]
+                },
+                "bytes": {
+                  "description": "A batch that has so many bytes is complete, however few its messages.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(B|[KMGT]iB|[kKMGT]B)$|\\$\\{",
+                  "x-expected": "a size from 1 B to 1 TiB with its unit, such as 64KiB or 1MB",
+                  "examples": [
+                    "1MiB"
+                  ]
+                },
+                "within": {
+                  "description": "How long the first message of a batch may wait for others; without it a batch is what is there. A batch also ends when writers wait for the places that it holds.",
+                  "type": "string",
+                  "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
+                  "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
+                  "examples": [
+                    "1s"
+                  ]
+                }
+              },
+              "required": [
+                "count"
+              ],
+              "x-expected": "a mapping",
+              "examples": [
+                {
+                  "count": 100,
+                  "within": "1s"
+                }
+              ]
+            },
             "limits": {
               "description": "What each of the stage's processes may use, and every program that it starts.",
               "type": "object",

@@ -83,7 +83,7 @@ struct SchemaTests {
 
   // MARK: What it says
 
-  @Test(arguments: ["partition: {key: a}", "batch: {count: 1}", "dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
+  @Test(arguments: ["partition: {key: a}", "dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
   func aKeyOfAStageThatIsNotBuiltIsRefused(_ key: String) throws {
     let found = try problems("ringway: 1\nstages:\n  a:\n    plugin: numbers\n    \(key)\n")
     #expect(found.count == 1)

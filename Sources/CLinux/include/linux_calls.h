@@ -28,6 +28,7 @@ int linux_signalfd(int fd, const void *set);          /* signalfd(2): close-on-e
 int linux_eventfd(void);                              /* eventfd(2): close-on-exec, non-blocking */
 int linux_timer(void);                                /* timerfd_create(2), CLOCK_MONOTONIC: close-on-exec, non-blocking */
 int linux_timer_set(int fd, int64_t deadline_ns);     /* timerfd_settime(2), absolute, once; a time that has passed is at once */
+int linux_watch(int a, int b);                        /* epoll_create1(2): close-on-exec; readable while one of the two is */
 int linux_affinity(uint64_t *words, int count);       /* sched_getaffinity(2): a bit for each CPU that this thread may use */
 int linux_set_affinity(const uint64_t *words, int count); /* sched_setaffinity(2) */
 int linux_populate(void *address, size_t length);     /* madvise(2) MADV_POPULATE_WRITE */

@@ -8,6 +8,7 @@ enum Declared {
 
   private static let count = Setting.integer("count", "How many.", in: 0...1_000_000, default: 10)
   private static let size = Setting.size("size", "Of each.", in: 1...(1 << 20), default: "1KiB")
+  private static let batch = Setting.integer("batch", "How many at once.", in: 1...1000, default: 1)
   private static let text = Setting.string("text", "What to add.", default: "x")
   private static let fast = Setting.boolean("fast", "Whether to hurry.", default: false)
   private static let path = Setting.path("path", "The file.", example: "a.txt")
@@ -28,6 +29,7 @@ enum Declared {
     PluginSpec(
       "add", .transform, "Adds a text.", settings: [text.declaration, fast.declaration], example: "",
       check: { $0[text] == "wrong" ? [SettingProblem("text", "the text is wrong", remedy: "write another")] : [] }, joins: { $0[fast] ? "fast" : nil }),
+    PluginSpec("several", .transform, "Takes several.", settings: [batch.declaration], example: ""),
     PluginSpec(
       "write", .sink, "Writes a file.", processes: .one, settings: [path.declaration, mode.declaration], example: "",
       resources: { [.writesFile(path: $0[path], setting: "path")] }),
