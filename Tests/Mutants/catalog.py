@@ -182,6 +182,11 @@ HARMLESS = [
     ("sweep before the slots are repaired", "what they refer to is freed by the next sweep: a producer that finds nothing sweeps too"),
     ("epoch before segments and sweep", "readers look at slots only"),
 
+    Mutant("a writer leaves readers that gather asleep", "A writer that waits for room wakes readers that gather: they may hold it.",
+           [("Producer+Waiting.swift", "ring.hasSleepers(.consumers) { ring.wakeAll(.consumers) }", "ring.hasSleepers(.consumers) { _ = ring }")], RULES),
+    Mutant("a reader that gathers does not look for writers", "A reader that gathers ends its batch when a writer waits.",
+           [("Handoff.swift", "{ $0.canGoOn || $0.ring.hasSleepers(.producers) }", "{ $0.canGoOn }")], RULES),
+
     # The order of inputs
     Mutant("nobody waits for its turn", "A call waits until all older inputs have been acknowledged.",
            [("Handoff+Order.swift", "guard !ended.isEmpty, order?.isFirst(ended[0].sequence) ?? true else", "guard !ended.isEmpty else")], ORDER),

@@ -244,6 +244,47 @@ extension RingsTests {
   }
 
   /// A writer that meets nothing but leases has no room: it sleeps, and goes on when one is acknowledged.
+  /// A reader that gathers a batch holds every place. Whichever of the two goes to sleep second sees the other.
+  @Test(arguments: [false, true]) func aReaderThatGathersEndsItsBatchForAWriter(writerIsFirst: Bool) throws {
+    let bench = try Bench(capacity: 2, producers: 1, consumers: 1)
+    let reader = try bench.reader()
+    reader.gathers()
+    let first = try bench.writer()
+    for text in ["1", "2"] { try bench.put(text, first) }
+    try first.close()
+    let leases = try (0..<2).map { _ in try #require(try reader.claim()) }
+    let (goes, isDone) = (Flag(), Flag())
+    #expect(Thread.start {
+      while !goes.isSet { Processor.yield() }
+      if let writer = try? bench.writer() { try? bench.put("3", writer) }
+      isDone.set()
+    })
+    if writerIsFirst {
+      goes.set()
+      while !bench.ring.hasSleepers(.producers) { Processor.yield() }
+    } else {
+      // The writer comes when the reader has looked for the last time.
+      Failpoint.handler = { if $0 == .waiterMarked { goes.set() } }
+    }
+    defer { Failpoint.handler = nil }
+    let deadline = Clock.now + 60_000_000_000
+    #expect(try !reader.waitForMore(until: deadline))
+    #expect(Clock.now < deadline && !isDone.isSet)
+    for lease in leases {
+      reader.begin(lease)
+      reader.end(.done)
+    }
+    try reader.commit()
+    while !isDone.isSet { Processor.yield() }
+    #expect(bench.ring.readySlots == 1)
+  }
+
+  private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+    var isSet: Bool { value.load(ordering: .acquiring) }
+    func set() { value.store(true, ordering: .releasing) }
+  }
+
   @Test func aWriterSleepsBesideAWholeLapOfLeases() throws {
     let bench = try Bench(capacity: 2, producers: 1)
     let (writer, reader) = (try bench.writer(), try bench.reader())
