@@ -98,8 +98,16 @@ package struct ChildProcess: Sendable {
   package func stop() { _ = linux_pidfd_kill(pidfd, SIGSTOP) }
   package func goOn() { _ = linux_pidfd_kill(pidfd, SIGCONT) }
 
-  /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed with it.
-  package func reap() throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
+  /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed before: until the child is
+  /// reaped, no other process can have the group's number.
+  ///
+  /// - Parameter beforeItIsFree: called in between, when the group has no member any more that could start another
+  package func reap(beforeItIsFree: () -> Void = {}) throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
+    let ended = linux_has_ended(pidfd)
+    if ended < 0 { throw SystemError("waitid", "process \(pid)") }
+    if ended == 0 { return nil }
+    kill(-pid, SIGKILL)
+    beforeItIsFree()
     var code: Int32 = 0
     var status: Int32 = 0
     var cpu: Int64 = 0
@@ -107,7 +115,6 @@ package struct ChildProcess: Sendable {
     let reaped = linux_reap(pidfd, &code, &status, &cpu, &peak)
     if reaped < 0 { throw SystemError("waitid", "process \(pid)") }
     if reaped == 0 { return nil }
-    kill(-pid, SIGKILL)
     close(pidfd)
     return (code == CLD_EXITED ? .exited(status) : .signalled(status), cpu, peak)
   }

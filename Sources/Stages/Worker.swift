@@ -35,6 +35,11 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
+    // Once: an interpreter that the worker has become since is in the same group.
+    if let groups = order.groups.flatMap(Int32.init(exactly:)), !arguments.isEmpty {
+      RunGuard.enter(worker: order.worker, groups)
+      Descriptors.close(groups)
+    }
     guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
     try order.confine()
     let (plugin, spec) = try find(order, plugins, load)

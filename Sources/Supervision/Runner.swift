@@ -9,6 +9,12 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
   // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
   CurrentProcess.ignoreWriteSignals()
   do throws(StartFailure) {
+    // First of all: the less there is, the sooner it is forked.
+    let keeper: RunGuard
+    do throws(SystemError) { keeper = try RunGuard(workers: plan.stages.reduce(0) { $0 + $1.processes }) } catch {
+      throw StartFailure(code: .system, text: "the guard of the run cannot be started: \(error)\(error.remedy)")
+    }
+    defer { keeper.end() }
     var state: StateDirectory?
     if let path = options.state { state = try StateDirectory(path, for: plan, sync: options.sync) }
     defer { state?.release() }
@@ -16,7 +22,7 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
     defer { memory.release() }
     func say(_ text: String) { observer.heard(RunLine(origin: .runner, stage: nil, process: nil, text: text)) }
     let standing = try state?.begin(memory, say)
-    let runner = Runner(plan, memory, options, observer, began, state, standing)
+    let runner = Runner(plan, memory, options, observer, began, state, standing, keeper)
     if let state, state.isFinished {
       say(state.finishedText)
       return runner.report().withoutTimes
@@ -64,6 +70,8 @@ final class Runner {
   let state: StateDirectory?
   var hasBegun = false
   var chaos: ChaosKeeper?
+  /// Kills what workers have started when this process is killed.
+  let keeper: RunGuard
 
   enum Timer {
     /// A worker that was stopped on purpose goes on.
@@ -77,7 +85,7 @@ final class Runner {
 
   init(
     _ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant,
-    _ state: StateDirectory?, _ standing: Standing?
+    _ state: StateDirectory?, _ standing: Standing?, _ keeper: RunGuard
   ) {
     self.plan = plan
     self.memory = memory
@@ -89,6 +97,7 @@ final class Runner {
     supervisor = Supervisor(plan, from: standing)
     droppingStages = plan.stages.indices.filter { plan.stages[$0].queue?.whenFull ?? .block != .block }
   }
+    self.keeper = keeper
 
   func run() -> RunReport {
     Machine.forbidCoreFiles()
@@ -250,7 +259,7 @@ final class Runner {
     guard var process = workers[worker] else { return }
     let end: Supervisor.WorkerEnd
     do throws(SystemError) {
-      guard let reaped = try process.child.reap() else { return }
+      guard let reaped = try process.child.reap(beforeItIsFree: { keeper.strikeOut(worker: worker + 1) }) else { return }
       process.end = reaped.end
       end = Supervisor.WorkerEnd(reaped.end, cpuMicroseconds: reaped.cpuMicroseconds, limits: plan.stages[supervisor.stage(of: worker)].limits)
     } catch {
@@ -338,6 +347,7 @@ final class Runner {
     order.limits = stage.limits
     order.nice = stage.nice
     order.affinity = stage.affinity
+    let groups = give(keeper.groups)
     order.chaos = chaos(for: stage)
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
@@ -349,6 +359,7 @@ final class Runner {
     failed = false
     goneSince[worker] = nil
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
+    order.groups = groups
   }
 
   /// What has been read from standard input cannot be read again: its reader is not killed on purpose.
@@ -375,7 +386,7 @@ final class Runner {
       case .spawn(let worker):
         do { try spawn(worker) } catch {
           let stage = plan.stages[supervisor.stage(of: worker)].name
-          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)")
+          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)" + ((error as? SystemError)?.remedy ?? ""))
         }
       case .recover(let worker): recover(worker)
       case .kill(let worker): workers[worker]?.child.killGroup()
@@ -406,5 +417,20 @@ extension Duration {
   var inSeconds: Double {
     let (seconds, atto) = components
     return Double(seconds) + Double(atto) / 1e18
+  }
+}
+
+extension SystemError {
+  /// What to do where the machine gives no more; empty for other errors.
+  var remedy: String {
+    switch errno {
+    // EAGAIN
+    case 11: " (no more processes are allowed: use fewer, or raise `ulimit -u` or the limit of the container)"
+    // ENOMEM
+    case 12: " (there is no memory left: use fewer processes or smaller queues, or end what takes it)"
+    // ENFILE, EMFILE
+    case 23, 24: " (no more descriptors are allowed: use fewer processes, or raise `ulimit -n`)"
+    default: ""
+    }
   }
 }
