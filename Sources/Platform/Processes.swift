@@ -96,6 +96,11 @@ package struct ChildProcess: Sendable {
 
   /// Has the child stand still, wherever it is, until `goOn`. Nothing happens to one that has ended.
   package func stop() { _ = linux_pidfd_kill(pidfd, SIGSTOP) }
+  /// Whether somebody has stopped it (proc_pid_stat(5)).
+  package var isStopped: Bool {
+    guard let text = Files.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return false }
+    return ["T", "t"].contains(text[name...].dropFirst(2).prefix(1))
+  }
   package func goOn() { _ = linux_pidfd_kill(pidfd, SIGCONT) }
 
   /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed before: until the child is

@@ -62,22 +62,26 @@ final class Runner {
   var null: Int32 = -1
   /// What each stage has given up, as far as the log is told.
   var givenUp: [Int: DropNotes] = [:]
+  /// Why each stage's plugin could not be opened the last time, in full.
+  var openingFailures: [Int: String] = [:]
   /// What the full queues had dropped when it was told last, and which stages have such queues.
   var toldDropped: [Int: Int] = [:]
   let droppingStages: [Int]
   /// When a worker that is gone went; the time after that is nobody's.
   var goneSince: [Int: UInt64] = [:]
   let state: StateDirectory?
-  var hasBegun = false
-  var chaos: ChaosKeeper?
   /// Kills what workers have started when this process is killed.
   let keeper: RunGuard
+  var hasBegun = false
+  var chaos: ChaosKeeper?
 
   enum Timer {
     /// A worker that was stopped on purpose goes on.
     case goOn(worker: Int)
     case supervisor(Supervisor.Event)
+    case drain
     case startup(worker: Int, start: Int, limit: Duration)
+    case closing(worker: Int, start: Int, limit: Duration)
     case tick
     case queues
     case stall(stage: Int)
@@ -93,11 +97,11 @@ final class Runner {
     self.observer = observer
     self.began = began
     self.state = state
+    self.keeper = keeper
     chaos = options.chaos.map(ChaosKeeper.init)
     supervisor = Supervisor(plan, from: standing)
     droppingStages = plan.stages.indices.filter { plan.stages[$0].queue?.whenFull ?? .block != .block }
   }
-    self.keeper = keeper
 
   func run() -> RunReport {
     Machine.forbidCoreFiles()
@@ -185,12 +189,21 @@ final class Runner {
   func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
+    case .drain: pending.append(.drainOver(messagesAreLeft: memory.parts.contains { $0.ring.map { $0.openSlots > 0 } ?? false }))
     case .startup(let worker, let start, let limit):
       // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
       if late > .seconds(1) {
         timers.append((now + limit, timer))
       } else {
         pending.append(.startupOver(worker: worker, start: start))
+      }
+    case .closing(let worker, let start, let limit):
+      // The same; and while it stands still because we have stopped it, its plugin is not to blame.
+      if late > .seconds(1) || chaos?.isStopped(worker) ?? false {
+        timers.append((now + limit, timer))
+      } else {
+        let isStopped = workers[worker].map { $0.end == nil && $0.child.isStopped } ?? false
+        pending.append(.closingOver(worker: worker, start: start, isStopped: isStopped))
       }
     case .goOn(let worker):
       chaos?.wentOn(worker)
@@ -228,6 +241,9 @@ final class Runner {
   func heard(_ message: WorkerMessage, from worker: Int) {
     switch message {
     case .ready: pending.append(.ready(worker: worker))
+    case .opening(let text): pending.append(.opening(worker: worker, text: text))
+    case .openingFailed(let error, let details):
+      sayOfOpening(worker, error, details)
     case .closing: pending.append(.closing(worker: worker))
     case .failed(let code, let text): pending.append(.failed(worker: worker, code: code, text: text))
     case .messageFailed(let id, let error, let errors, let deaths):
@@ -331,6 +347,7 @@ final class Runner {
     let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports, whenFull: $0.whenFull) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
+    let groups = give(keeper.groups)
     let lock = state.flatMap { $0.workerLocks.indices.contains(worker) ? give($0.workerLocks[worker]) : nil }
     var order = WorkOrder(
       stage: stage.name, plugin: stage.plugin, kind: stage.kind, worker: worker + 1, process: process, directory: plan.directory,
@@ -342,12 +359,12 @@ final class Runner {
     order.ports = stage.ports
     order.file = plan.absoluteFile
     order.lock = lock
+    order.groups = groups
     order.rate = stage.rate
     order.isOrdered = stage.isOrdered
     order.limits = stage.limits
     order.nice = stage.nice
     order.affinity = stage.affinity
-    let groups = give(keeper.groups)
     order.chaos = chaos(for: stage)
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     opened.append(orderFile)
@@ -359,7 +376,6 @@ final class Runner {
     failed = false
     goneSince[worker] = nil
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
-    order.groups = groups
   }
 
   /// What has been read from standard input cannot be read again: its reader is not killed on purpose.
@@ -397,7 +413,9 @@ final class Runner {
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
       case .limitStartup(let worker, let start, let limit):
         timers.append((.now + limit, .startup(worker: worker, start: start, limit: limit)))
-      case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
+      case .limitClosing(let worker, let start, let limit):
+        timers.append((.now + limit, .closing(worker: worker, start: start, limit: limit)))
+      case .startDrain(let limit): timers.append((.now + limit, .drain))
       case .note(let stage, let text):
         observer.heard(RunLine(origin: .runner, stage: stage.map { plan.stages[$0].name }, process: nil, text: text))
       case .finish: isFinished = true
