@@ -140,7 +140,7 @@ struct Check {
       program.program = question.program
       switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20) {
       case .answered(let bytes): return .answered(bytes)
-      case .failed(let reason): return .failed(reason)
+      case .failed(let reason, let said): return .failed(reason, said: said)
       }
     }
     all.ringBytes = { queue, producers, consumers in

@@ -40,7 +40,8 @@ package struct Surroundings: Sendable {
 
   package enum Answer: Sendable {
     case answered([UInt8])
-    case failed(String)
+    /// Why there is no answer, and what it had said before.
+    case failed(String, said: [UInt8] = [])
   }
 
   package struct Identity: Sendable, Hashable {
