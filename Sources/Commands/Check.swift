@@ -75,18 +75,26 @@ struct Check {
   /// What is wrong, for a person, and how much of it.
   var text: String {
     if diagnostics.isEmpty { return "" }
-    return source.render(diagnostics) + "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)\n"
+    return source.render(diagnostics) + "\(summary)\n"
   }
 
+  private var summary: String { "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)" }
+
   /// The plan of a file, for a command that goes no further without one: what is wrong has been said when this throws.
-  static func plan(_ file: String, _ overrides: OverrideOptions) throws -> Plan {
+  ///
+  /// - Parameter refused: told in one sentence why there is none
+  static func plan(_ file: String, _ overrides: OverrideOptions, refused: (Specs.ExitCode, String) -> Void = { _, _ in }) throws -> Plan {
     let check: Check
     do throws(Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
       Output.say("ringway: \(error.text)\n")
+      refused(.noInput, error.text)
       throw Specs.ExitCode.noInput.end
     }
     Output.say(check.text)
-    guard let plan = check.plan else { throw check.code.end }
+    guard let plan = check.plan else {
+      refused(check.code, check.summary)
+      throw check.code.end
+    }
     return plan
   }
 
