@@ -116,6 +116,12 @@ struct Check {
     return Files.canonical(folder) ?? Files.currentDirectory
   }
 
+  /// A check that takes long says what it is at.
+  private static func sayOfSlow(_ question: Surroundings.Question, _ said: [UInt8]) {
+    let doing = Surroundings.Answer.doing(said)?.text
+    Output.say("ringway: \(question.program) still checks the file" + (doing.map { ", and is at `\($0)`" } ?? "") + "\n")
+  }
+
   static func surroundings() -> Surroundings {
     var all = Surroundings()
     all.usableCPUs = Machine.usableCPUs
@@ -146,7 +152,7 @@ struct Check {
         directory: question.directory, descriptors: [])
       var program = order
       program.program = question.program
-      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20) {
+      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(question, $0) })) {
       case .answered(let bytes): return .answered(bytes)
       case .failed(let reason, let said): return .failed(reason, said: said)
       }

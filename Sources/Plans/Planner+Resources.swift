@@ -199,10 +199,9 @@ extension Planner {
     switch answer {
     case .failed(let reason, let said):
       // It has said for which of the stages it does what, before it does it.
-      let last = said.split(separator: UInt8(ascii: "\n")).last.flatMap { JSONText.parse(Array($0)).node }
-      let number = last?["stage"]?.integer ?? 0
-      let draft = group.drafts.indices.contains(number) ? group.drafts[number] : first
-      let doing = last?["doing"]?.string.map { " at `\($0)`" } ?? ""
+      let last = Surroundings.Answer.doing(said)
+      let draft = last.flatMap { group.drafts.indices.contains($0.request) ? group.drafts[$0.request] : nil } ?? first
+      let doing = last.map { " at `\($0.text)`" } ?? ""
       let remedy = doing.isEmpty ? "is it the right program?" : "what a module does when it is imported, it does here and in each worker: it must end, and crash neither"
       report("inspection", "\(group.program) could not check the stage\(doing): \(reason)", draft.place("with", "callable"), draft.path + ".with", remedy)
     case .answered(let bytes):

@@ -42,6 +42,12 @@ package struct Surroundings: Sendable {
     case answered([UInt8])
     /// Why there is no answer, and what it had said before.
     case failed(String, said: [UInt8] = [])
+
+    /// What a program has said last of what it is about to do, and for which of the requests.
+    package static func doing(_ said: [UInt8]) -> (text: String, request: Int)? {
+      guard let line = said.split(separator: UInt8(ascii: "\n")).last, let node = JSONText.parse(Array(line)).node else { return nil }
+      return node["doing"]?.string.map { ($0, node["stage"]?.integer ?? 0) }
+    }
   }
 
   package struct Identity: Sendable, Hashable {

@@ -35,18 +35,22 @@ package enum Programs {
   /// - Parameters:
   ///   - order: without descriptors
   ///   - limit: the most bytes of the answer
-  package static func ask(_ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int) -> Outcome {
+  ///   - slow: called once when it takes long, with what there is of an answer
+  package static func ask(
+    _ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int, slow: (after: Duration, call: ([UInt8]) -> Void)? = nil
+  ) -> Outcome {
     do throws(SystemError) {
-      return try askThrowing(order, input, time, limit)
+      return try askThrowing(order, input, time, limit, slow)
     } catch {
       return .failed("\(error)")
     }
   }
 
   private static func askThrowing(
-    _ order: ChildProcess.Order, _ input: [UInt8], _ time: Duration, _ limit: Int
+    _ order: ChildProcess.Order, _ input: [UInt8], _ time: Duration, _ limit: Int, _ slow: (after: Duration, call: ([UInt8]) -> Void)?
   ) throws(SystemError) -> Outcome {
     let deadline = ContinuousClock.now + time
+    var reminder = slow.map { (at: ContinuousClock.now + $0.after, call: $0.call) }
     let question = try Channel.memoryFile(input, name: "ringway-question")
     defer { Descriptors.close(question) }
     let answer = try Channel.pipe()
@@ -75,7 +79,12 @@ package enum Programs {
     var end: ChildProcess.End?
     // Its end decides, not that of its streams: something that it left behind may hold them.
     while end == nil {
-      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: deadline)
+      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: reminder.map { min($0.at, deadline) } ?? deadline)
+      if let due = reminder, due.at <= .now, due.at < deadline {
+        reminder = nil
+        due.call(said)
+        continue
+      }
       if !ready.contains(true) || said.count > limit || ready[3] {
         child.killGroup()
         while try child.reap() == nil { _ = Descriptors.wait([.readable(child.pidfd)], until: nil) }

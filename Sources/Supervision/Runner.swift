@@ -81,6 +81,7 @@ final class Runner {
     case supervisor(Supervisor.Event)
     case drain
     case startup(worker: Int, start: Int, limit: Duration)
+    case slowStart(worker: Int, pid: Int32)
     case closing(worker: Int, start: Int, limit: Duration)
     case tick
     case queues
@@ -184,6 +185,9 @@ final class Runner {
     for timer in due { fire(timer.event, now, late: now - timer.at) }
   }
 
+  /// After this a start that is not limited is told of.
+  static let longStart = Duration.seconds(10)
+
   var second: Int64 { (ContinuousClock.now - began).components.seconds }
 
   func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
@@ -204,6 +208,10 @@ final class Runner {
       } else {
         let isStopped = workers[worker].map { $0.end == nil && $0.child.isStopped } ?? false
         pending.append(.closingOver(worker: worker, start: start, isStopped: isStopped))
+      }
+    case .slowStart(let worker, let pid):
+      if workers[worker]?.child.pid == pid, let doing = supervisor.opening(of: worker) {
+        say(.runner, worker, "has not been ready for \(Quantity.describe(Self.longStart))" + (doing.isEmpty ? "" : ", and is at `\(doing)`"))
       }
     case .goOn(let worker):
       chaos?.wentOn(worker)
@@ -240,7 +248,10 @@ final class Runner {
 
   func heard(_ message: WorkerMessage, from worker: Int) {
     switch message {
-    case .ready: pending.append(.ready(worker: worker))
+    case .ready:
+      // Nobody is woken for it later.
+      timers.removeAll { if case .slowStart(worker, _) = $0.event { true } else { false } }
+      pending.append(.ready(worker: worker))
     case .opening(let text): pending.append(.opening(worker: worker, text: text))
     case .openingFailed(let error, let details):
       sayOfOpening(worker, error, details)
@@ -375,6 +386,7 @@ final class Runner {
         environment: environment(for: stage), directory: stage.directory, descriptors: descriptors))
     failed = false
     goneSince[worker] = nil
+    timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: child.pid)))
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
   }
 

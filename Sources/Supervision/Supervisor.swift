@@ -162,6 +162,9 @@ struct Supervisor {
   func restarts(of stage: Int) -> Int { stages[stage].workers.reduce(0) { $0 + workers[$1].restarts } }
   func isAlive(_ worker: Int) -> Bool { workers[worker].state == .starting || workers[worker].state == .ready }
 
+  /// What a worker that is not ready yet said last of its opening; nil for any other.
+  func opening(of worker: Int) -> String? { workers[worker].state == .starting ? workers[worker].opening : nil }
+
   private func name(_ worker: Int) -> String {
     let stage = plan.stages[workers[worker].stage]
     return stage.processes == 1 ? stage.name : "\(stage.name)[\(worker - stages[workers[worker].stage].workers.lowerBound)]"

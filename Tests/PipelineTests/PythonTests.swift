@@ -626,6 +626,26 @@ import Testing
     #expect(result.errors.contains("work was not ready within the startup_timeout of 1s, and was at `\(doing)`: the worker is killed"), "\(result.errors)")
   }
 
+  /// Nobody waits for long without being told for what, first while the file is checked and then in the run.
+  @Test func whatTakesLongToStartIsNamed() throws {
+    let project = try Project("""
+      import os, sys, time
+      gate = "worker" if "ringway._worker" in sys.modules else "check"
+      while not os.path.exists(gate): time.sleep(0.01)
+      def work(value): return value
+      """, """
+      count: {plugin: generate, with: {count: 5}}
+      work: {PY, inputs: [count], directory: ., with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually(within: 40) { running.errors.contains("still checks the file, and is at `import stages`") }, "\(running.errors)")
+    try project.folder.write("check", "")
+    #expect(eventually(within: 40) { running.errors.contains("work * has not been ready for 10s, and is at `import stages`") }, "\(running.errors)")
+    try project.folder.write("worker", "")
+    #expect(try running.finish().status == 0 && project.lines().count == 5, "\(running.errors)")
+  }
+
   /// What a check does not survive is named, and where it stands.
   @Test func aModuleThatEndsTheCheckIsNamed() throws {
     let project = try Project("def work(value): pass\n", """
