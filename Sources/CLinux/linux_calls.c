@@ -30,6 +30,12 @@ int linux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_
 int linux_seal_size(int fd) { return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); }
 int linux_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int linux_pidfd_kill(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
+int linux_has_ended(int pidfd) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  if (syscall(SYS_waitid, 3, pidfd, &info, WEXITED | WNOHANG | WNOWAIT, NULL) != 0) return -1;
+  return info.si_pid != 0;
+}
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib) {
   siginfo_t info;
   struct rusage usage;

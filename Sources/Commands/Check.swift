@@ -75,18 +75,26 @@ struct Check {
   /// What is wrong, for a person, and how much of it.
   var text: String {
     if diagnostics.isEmpty { return "" }
-    return source.render(diagnostics) + "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)\n"
+    return source.render(diagnostics) + "\(summary)\n"
   }
 
+  private var summary: String { "\(errors) \(errors == 1 ? "error" : "errors") in \(source.name)" }
+
   /// The plan of a file, for a command that goes no further without one: what is wrong has been said when this throws.
-  static func plan(_ file: String, _ overrides: OverrideOptions) throws -> Plan {
+  ///
+  /// - Parameter refused: told in one sentence why there is none
+  static func plan(_ file: String, _ overrides: OverrideOptions, refused: (Specs.ExitCode, String) -> Void = { _, _ in }) throws -> Plan {
     let check: Check
     do throws(Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
       Output.say("ringway: \(error.text)\n")
+      refused(.noInput, error.text)
       throw Specs.ExitCode.noInput.end
     }
     Output.say(check.text)
-    guard let plan = check.plan else { throw check.code.end }
+    guard let plan = check.plan else {
+      refused(check.code, check.summary)
+      throw check.code.end
+    }
     return plan
   }
 
@@ -106,6 +114,12 @@ struct Check {
   private static func directory(of file: String) -> String {
     let folder = file.lastIndex(of: "/").map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
     return Files.canonical(folder) ?? Files.currentDirectory
+  }
+
+  /// A check that takes long says what it is at.
+  private static func sayOfSlow(_ question: Surroundings.Question, _ said: [UInt8]) {
+    let doing = Surroundings.Answer.doing(said)?.text
+    Output.say("ringway: \(question.program) still checks the file" + (doing.map { ", and is at `\($0)`" } ?? "") + "\n")
   }
 
   static func surroundings() -> Surroundings {
@@ -138,9 +152,9 @@ struct Check {
         directory: question.directory, descriptors: [])
       var program = order
       program.program = question.program
-      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20) {
+      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(question, $0) })) {
       case .answered(let bytes): return .answered(bytes)
-      case .failed(let reason): return .failed(reason)
+      case .failed(let reason, let said): return .failed(reason, said: said)
       }
     }
     all.ringBytes = { queue, producers, consumers in

@@ -40,7 +40,7 @@ enum NativeCatalog {
       let (schema, problems) = Schema.compile(JSONText.parse(Array(spec.schema.compact.utf8)).node ?? Node(.null))
       if schema == nil { throw PluginSpec.Unusable("its settings are no JSON Schema: \(problems.first?.message ?? "")") }
       return spec
-    case .failed(let reason):
+    case .failed(let reason, _):
       // What the child says of the library stands behind how it ended.
       let said = reason.firstRange(of: "exit status \(Specs.ExitCode.pluginProtocol.rawValue): ").map { String(reason[$0.upperBound...]) }
       throw PluginSpec.Unusable(said ?? "loading it ends with \(reason)")
@@ -57,6 +57,10 @@ enum NativeCatalog {
         diagnostics.append(Diagnostic(code, message, at: item.span, remedy: remedy, path: "plugins[\(i)]", notes: []))
       }
       let path = name.hasPrefix("/") ? name : directory + "/" + name
+      if Files.status(path)?.kind == .directory {
+        report("is-directory", "\(JSON.string(name).compact) is a folder", "name the library in it")
+        continue
+      }
       guard Files.status(path)?.kind == .file else {
         report("missing-file", "there is no file \(JSON.string(name).compact)", name.hasPrefix("/") ? nil : "relative paths start from the pipeline file's folder, \(directory)")
         continue

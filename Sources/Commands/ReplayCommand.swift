@@ -43,7 +43,8 @@ struct ReplayCommand: ParsableCommand {
       return
     }
     let target = try into ?? onlyStage(letters)
-    let plan = try Check.plan(try pipeline ?? onlyPipeline(letters), overrides)
+    let name = try pipeline ?? onlyPipeline(letters)
+    let plan = try Check.plan(name, overrides) { settings.reportRefusal(of: name, $0, $1) }
     guard let index = plan.index(of: target) else {
       let remedy = Nearest.remedy(for: target, among: plan.stages.map(\.name), of: "stages").map { ": \($0)" } ?? ""
       throw refusal("there is no stage \"\(target)\" in \(plan.file)\(remedy)" + (into == nil ? "; --into names another" : ""))

@@ -28,6 +28,26 @@ struct ReportFile {
     do throws(SystemError) { try destination.write(report.json.pretty + "\n") } catch { throw refusal(error) }
   }
 
+  /// Writes the report of a pipeline file that was refused. There is no plan then to say what else a file is used for, so of files only one
+  /// that is not there yet, or that holds a report, is written.
+  static func write(_ report: RunReport, withoutPlanTo path: String) throws(Refusal) {
+    let file = ReportFile(path: path, destination: Destination(path))
+    if case .file(let place) = file.destination, Files.status(place) != nil, !holdsReport(place) {
+      throw Refusal(code: .usage, text: "\(path) is left as it is: it holds no report of a run")
+    }
+    try file.write(report)
+  }
+
+  private init(path: String, destination: Destination) {
+    self.path = path
+    self.destination = destination
+  }
+
+  private static func holdsReport(_ place: String) -> Bool {
+    guard let bytes = try? Files.readAll(place, limit: 64 << 20), let node = JSONText.parse(bytes).node else { return false }
+    return ["pipeline", "outcome", "exit_code", "stages", "ledger"].allSatisfy { node[$0] != nil }
+  }
+
   private func refusal(_ error: SystemError) -> Refusal {
     // ENXIO: a pipe without a reader.
     let remedy = error.errno == 6 ? " (nobody reads this pipe)" : ""

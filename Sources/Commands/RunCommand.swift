@@ -46,7 +46,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
-    let plan = try Check.plan(file, overrides)
+    let plan = try Check.plan(file, overrides) { settings.reportRefusal(of: file, $0, $1) }
     var chaos = chaos
     if chaos != nil {
       let seed = chaosSeed ?? Int.random(in: 1...999_999)

@@ -5,7 +5,7 @@ import Supervision
 
 /// How a plan is run and what is told of it: the options that `run` and `replay` share.
 struct RunSettings: ParsableArguments {
-  @Option(name: .long, help: ArgumentHelp("Writes what happened as JSON.", valueName: "file")) var report: String?
+  @Option(name: .long, help: ArgumentHelp("Writes what happened as JSON, also of a run that is refused.", valueName: "file")) var report: String?
   @Option(name: .long, help: ArgumentHelp("Live progress: auto, plain, json or off.", valueName: "kind")) var progress = ProgressKind.auto
   @Option(
     name: .long, help: ArgumentHelp("Keeps the run in this folder, so that the same command goes on after a kill of everything.", valueName: "folder"),
@@ -18,6 +18,13 @@ struct RunSettings: ParsableArguments {
 
   func validate() throws {
     if sync != nil, state == nil { throw ValidationError("--sync says what of a state reaches the disk: name its folder with --state") }
+  }
+
+  /// Says in the report that a pipeline file was refused, so that nobody takes that of an earlier run for this one's.
+  func reportRefusal(of file: String, _ code: Specs.ExitCode, _ cause: String) {
+    guard let report else { return }
+    let name = file.split(separator: "/").last.map { $0.split(separator: ".").first.map(String.init) ?? String($0) } ?? file
+    do throws(ReportFile.Refusal) { try ReportFile.write(.refused(name, code, cause), withoutPlanTo: report) } catch { Output.say("ringway: \(error.text)\n") }
   }
 
   /// Runs a plan to its end, and ends the command with the run's code.

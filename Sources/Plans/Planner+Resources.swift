@@ -141,9 +141,24 @@ extension Planner {
   private mutating func checkProgram(_ name: String, _ use: Use) {
     if program(name, use.draft) != nil { return }
     let isPath = name.contains("/")
-    report(
-      "missing-program", isPath ? "there is no program \(shown(use.node, name))" : "there is no program \(shown(use.node, name)) on the PATH",
-      use.span, use.at, isPath ? fromHere(name) : "install it, or give its path")
+    // A name without a slash is looked for on the PATH alone; what lies here by that name is meant all the same.
+    let there = use.node?.isSecret == true ? nil : surroundings.kind(absolute(name))
+    let here = isPath ? name : "./" + name
+    func report(_ code: String, _ message: String, _ remedy: String?) {
+      self.report(code, "\(shown(use.node, name)) \(message)", use.span, use.at, remedy)
+    }
+    switch there {
+    case .directory:
+      let inside = ["bin/python", "bin/python3"].first { surroundings.kind(absolute(name + "/" + $0)) != nil }
+      report("is-directory", "is a folder", inside.map { "name the program in it: \(Path.joined(name, $0))" } ?? "name a program in it")
+    case .file where surroundings.program(here, use.draft.stage.environment, directory) != nil:
+      report("missing-program", "is not on the PATH", "a program of the pipeline file's folder is named by its path: \(here)")
+    case .file: report("not-executable", "may not be executed", "allow it with chmod +x, or name the program that reads it")
+    case .other, nil:
+      self.report(
+        "missing-program", isPath ? "there is no program \(shown(use.node, name))" : "there is no program \(shown(use.node, name)) on the PATH",
+        use.span, use.at, isPath ? fromHere(name) : "install it, or give its path")
+    }
   }
 
   /// What is asked of one program in the same surroundings is asked at once.
@@ -182,12 +197,18 @@ extension Planner {
         program: group.program, arguments: group.arguments, environment: first.stage.environment, directory: first.stage.directory,
         input: JSON.array(group.requests).compact))
     switch answer {
-    case .failed(let reason):
-      report("inspection", "\(group.program) could not check the stage: \(reason)", first.place("with"), first.path + ".with")
+    case .failed(let reason, let said):
+      // It has said for which of the stages it does what, before it does it.
+      let last = Surroundings.Answer.doing(said)
+      let draft = last.flatMap { group.drafts.indices.contains($0.request) ? group.drafts[$0.request] : nil } ?? first
+      let doing = last.map { " at `\($0.text)`" } ?? ""
+      let remedy = doing.isEmpty ? "is it the right program?" : "what a module does when it is imported, it does here and in each worker: it must end, and crash neither"
+      report("inspection", "\(group.program) could not check the stage\(doing): \(reason)", draft.place("with", "callable"), draft.path + ".with", remedy)
     case .answered(let bytes):
-      let answers = JSONText.parse(bytes).node?.items ?? []
+      // The answer is the last line.
+      let answers = bytes.split(separator: UInt8(ascii: "\n")).last.flatMap { JSONText.parse(Array($0)).node?.items } ?? []
       if answers.count != group.drafts.count {
-        return report("inspection", "\(group.program) gave an answer that is none", first.place("with"), first.path + ".with")
+        return report("inspection", "\(group.program) gave an answer that is none", first.place("with"), first.path + ".with", "is it the right program?")
       }
       for (draft, problems) in zip(group.drafts, answers) {
         for problem in problems.items ?? [] {

@@ -42,10 +42,10 @@ enum StageKeys {
   static let onError = nested(
     "on_error", "What happens to a message that fails.", ErrorKeys.group, example: ["retries": 2, "then": "stop"])
   static let timeout = Setting.duration(
-    "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again.", example: "5s")
+    "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again. One that takes longer to close its plugin ends the run.", example: "5s")
     .optional
   static let startupTimeout = Setting.duration(
-    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress.",
     example: "30s"
   ).optional
   static let rate = Setting<Double?>.rate(

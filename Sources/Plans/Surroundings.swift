@@ -40,7 +40,14 @@ package struct Surroundings: Sendable {
 
   package enum Answer: Sendable {
     case answered([UInt8])
-    case failed(String)
+    /// Why there is no answer, and what it had said before.
+    case failed(String, said: [UInt8] = [])
+
+    /// What a program has said last of what it is about to do, and for which of the requests.
+    package static func doing(_ said: [UInt8]) -> (text: String, request: Int)? {
+      guard let line = said.split(separator: UInt8(ascii: "\n")).last, let node = JSONText.parse(Array(line)).node else { return nil }
+      return node["doing"]?.string.map { ($0, node["stage"]?.integer ?? 0) }
+    }
   }
 
   package struct Identity: Sendable, Hashable {

@@ -13,7 +13,7 @@ extension WorkOrder {
       "outputs": .array(outputs.map(attachment)), "sockets": .array(sockets.map(JSON.integer)),
       "standard_output": standardOutput.map(JSON.integer) ?? .null, "max_dead_letters": maxDeadLetters.map(JSON.integer) ?? .null,
       "dead_letter_port": .integer(deadLetterPort), "ports": .array(ports.map(JSON.string)), "file": .string(file),
-      "lock": lock.map(JSON.integer) ?? .null, "ordered": .boolean(isOrdered),
+      "lock": lock.map(JSON.integer) ?? .null, "ordered": .boolean(isOrdered), "groups": groups.map(JSON.integer) ?? .null,
       "rate": rate.map(JSON.number) ?? .null,
       "nice": nice.map(JSON.integer) ?? .null, "affinity": .array(affinity.map(JSON.integer)),
       "limits": [
@@ -57,6 +57,7 @@ extension WorkOrder {
       given["count"]?.integer.map { Batch(count: max(1, $0), bytes: given["bytes"]?.integer, within: UInt64(clamping: given["within"]?.integer ?? 0)) }
     }
     isOrdered = node["ordered"]?.boolean ?? false
+    groups = node["groups"]?.integer
     nice = node["nice"]?.integer
     affinity = node["affinity"]?.items?.compactMap(\.integer) ?? []
     let limits = node["limits"]

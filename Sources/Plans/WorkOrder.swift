@@ -62,6 +62,8 @@ package struct WorkOrder: Sendable {
   package var standardOutput: Int?
   /// The descriptor of the file that this worker locks for as long as it lives; nil when the run ends with its runner.
   package var lock: Int?
+  /// The descriptor of the file in which a worker enters its process group, for the run's guard.
+  package var groups: Int?
   /// How many messages a second may begin, over all processes of the stage; nil for no limit.
   package var rate: Double?
   package var limits = ProcessLimits()

@@ -10,6 +10,10 @@ package enum WorkerMessage: Sendable, Equatable {
   case messageDropped(id: String, error: String, errors: Int, deaths: Int)
   /// A message was given up and handed on as a dead letter; counted in the cell, told here for the log.
   case messageDeadLettered(id: String, error: String, errors: Int, deaths: Int)
+  /// What the worker is about to do on the way to `ready`, for when it does not come to an end: `import frames`.
+  case opening(String)
+  /// The plugin could not be opened, and the worker ends as a crash: in one line, and all that is to be said of it.
+  case openingFailed(String, details: String)
   /// Everything has been handed over, and the plugin is about to be closed.
   case closing
   /// The plugin cannot go on; the worker exits with this code next.
@@ -22,6 +26,8 @@ package enum WorkerMessage: Sendable, Equatable {
     let json: JSON =
       switch self {
       case .ready: ["ready": true]
+      case .opening(let text): ["opening": .string(text)]
+      case .openingFailed(let error, let details): ["opening_failed": .string(error), "details": .string(details)]
       case .closing: ["closing": true]
       case .messageFailed(let id, let error, let errors, let deaths):
         ["message_failed": .string(id), "error": .string(error), "errors": .integer(errors), "deaths": .integer(deaths)]
@@ -41,6 +47,10 @@ package enum WorkerMessage: Sendable, Equatable {
     let error = node["error"]?.string ?? ""
     if node["ready"]?.boolean == true {
       self = .ready
+    } else if let text = node["opening"]?.string {
+      self = .opening(text)
+    } else if let error = node["opening_failed"]?.string {
+      self = .openingFailed(error, details: node["details"]?.string ?? "")
     } else if node["closing"]?.boolean == true {
       self = .closing
     } else if let id = node["message_failed"]?.string {

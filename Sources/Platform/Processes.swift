@@ -96,10 +96,23 @@ package struct ChildProcess: Sendable {
 
   /// Has the child stand still, wherever it is, until `goOn`. Nothing happens to one that has ended.
   package func stop() { _ = linux_pidfd_kill(pidfd, SIGSTOP) }
+  /// Whether somebody has stopped it (proc_pid_stat(5)).
+  package var isStopped: Bool {
+    guard let text = Files.text("/proc/\(pid)/stat"), let name = text.lastIndex(of: ")") else { return false }
+    return ["T", "t"].contains(text[name...].dropFirst(2).prefix(1))
+  }
   package func goOn() { _ = linux_pidfd_kill(pidfd, SIGCONT) }
 
-  /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed with it.
-  package func reap() throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
+  /// Takes the end of a child that has ended; nil when it has not. What its group still holds is killed before: until the child is
+  /// reaped, no other process can have the group's number.
+  ///
+  /// - Parameter beforeItIsFree: called in between, when the group has no member any more that could start another
+  package func reap(beforeItIsFree: () -> Void = {}) throws(SystemError) -> (end: End, cpuMicroseconds: Int64, peakKiB: Int64)? {
+    let ended = linux_has_ended(pidfd)
+    if ended < 0 { throw SystemError("waitid", "process \(pid)") }
+    if ended == 0 { return nil }
+    kill(-pid, SIGKILL)
+    beforeItIsFree()
     var code: Int32 = 0
     var status: Int32 = 0
     var cpu: Int64 = 0
@@ -107,7 +120,6 @@ package struct ChildProcess: Sendable {
     let reaped = linux_reap(pidfd, &code, &status, &cpu, &peak)
     if reaped < 0 { throw SystemError("waitid", "process \(pid)") }
     if reaped == 0 { return nil }
-    kill(-pid, SIGKILL)
     close(pidfd)
     return (code == CLD_EXITED ? .exited(status) : .signalled(status), cpu, peak)
   }

@@ -25,8 +25,8 @@ package enum Programs {
 
   package enum Outcome: Sendable {
     case answered([UInt8])
-    /// How it ended otherwise, and what it wrote to standard error last.
-    case failed(String)
+    /// How it ended otherwise, and what it wrote to standard error last; and what there was of an answer.
+    case failed(String, said: [UInt8] = [])
   }
 
   /// Runs a program to its end, on the main thread: it gets `input`, and its standard output is the answer. At the deadline it is killed with all that
@@ -35,17 +35,22 @@ package enum Programs {
   /// - Parameters:
   ///   - order: without descriptors
   ///   - limit: the most bytes of the answer
-  package static func ask(_ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int) -> Outcome {
+  ///   - slow: called once when it takes long, with what there is of an answer
+  package static func ask(
+    _ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int, slow: (after: Duration, call: ([UInt8]) -> Void)? = nil
+  ) -> Outcome {
     do throws(SystemError) {
-      return try askThrowing(order, input, .now + time, limit)
+      return try askThrowing(order, input, time, limit, slow)
     } catch {
       return .failed("\(error)")
     }
   }
 
   private static func askThrowing(
-    _ order: ChildProcess.Order, _ input: [UInt8], _ deadline: ContinuousClock.Instant, _ limit: Int
+    _ order: ChildProcess.Order, _ input: [UInt8], _ time: Duration, _ limit: Int, _ slow: (after: Duration, call: ([UInt8]) -> Void)?
   ) throws(SystemError) -> Outcome {
+    let deadline = ContinuousClock.now + time
+    var reminder = slow.map { (at: ContinuousClock.now + $0.after, call: $0.call) }
     let question = try Channel.memoryFile(input, name: "ringway-question")
     defer { Descriptors.close(question) }
     let answer = try Channel.pipe()
@@ -74,11 +79,16 @@ package enum Programs {
     var end: ChildProcess.End?
     // Its end decides, not that of its streams: something that it left behind may hold them.
     while end == nil {
-      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: deadline)
+      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: reminder.map { min($0.at, deadline) } ?? deadline)
+      if let due = reminder, due.at <= .now, due.at < deadline {
+        reminder = nil
+        due.call(said)
+        continue
+      }
       if !ready.contains(true) || said.count > limit || ready[3] {
         child.killGroup()
         while try child.reap() == nil { _ = Descriptors.wait([.readable(child.pidfd)], until: nil) }
-        return .failed(said.count > limit ? "it wrote more than \(limit) bytes" : "it did not end in time")
+        return .failed(said.count > limit ? "it wrote more than \(limit) bytes" : "it did not end within \(time.components.seconds) s", said: said)
       }
       if ready[0] { take(answer.read, &said) }
       if ready[1] { take(words.read, &complained) }
@@ -90,7 +100,7 @@ package enum Programs {
     if case .exited(0)? = end { return .answered(said) }
     let text = String(decoding: complained, as: UTF8.self)
     let last = text.split(separator: "\n").last.map { ": " + $0 } ?? ""
-    return .failed((end?.description ?? "") + last)
+    return .failed((end?.description ?? "") + last, said: said)
   }
 
   @discardableResult

@@ -141,7 +141,10 @@ struct Exec {
       return try Companion(program: file, arguments: arguments, input: input, output: output, errors: errors)
     } catch {
       // EAGAIN, ENOMEM, ENFILE, EMFILE and ETXTBSY pass.
-      if [11, 12, 23, 24, 26].contains(error.errno) { throw MessageFailure("\(name) cannot be started: \(error.reason)") }
+      if [11, 12, 23, 24, 26].contains(error.errno) {
+        let remedy = error.errno == 12 ? " (there is no memory left, or `limits.memory` of the stage allows no more)" : ""
+        throw MessageFailure("\(name) cannot be started: \(error.reason)\(remedy)")
+      }
       throw WorkerFailure(error, file, error.errno == 8 ? "a script needs a first line such as #!/bin/sh" : "")
     }
   }
@@ -153,8 +156,11 @@ struct Exec {
   var unbuffered: String {
     let remedies = [
       ("python", "run it with -u"), ("sed", "run it with -u"), ("jq", "run it with --unbuffered"), ("grep", "run it with --line-buffered"),
-      ("mawk", "run it with -W interactive"), ("awk", "run mawk with -W interactive, or call fflush() after each print"), ("perl", "set $| = 1 in it"),
+      // It holds back its input too, so fflush() is not enough.
+      ("mawk", "run it with -W interactive"), ("gawk", "call fflush() after each print"), ("awk", "call fflush() after each print"), ("perl", "set $| = 1 in it"),
     ]
-    return remedies.first { name.hasPrefix($0.0) }?.1 ?? "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`"
+    // Under this name it is another one on each system.
+    let real = name == "awk" ? Files.canonical(file)?.split(separator: "/").last.map(String.init) ?? name : name
+    return remedies.first { real.hasPrefix($0.0) }?.1 ?? "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`"
   }
 }

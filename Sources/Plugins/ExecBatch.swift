@@ -24,6 +24,7 @@ struct ExecBatch {
       while isOutputOpen, let descriptor = program.output, let count = try incoming.fill(from: descriptor) {
         if count == 0 { isOutputOpen = false }
         while let frame = incoming.next() { try output(frame) }
+        if exec.framing == .message, incoming.isTooLong { throw exec.tooLong(nil) }
       }
     }
     func takeErrors() throws {
@@ -68,10 +69,11 @@ extension Exec {
   }
 
   /// Why an output that is too long fails.
-  func tooLong(_ length: Int) -> MessageFailure {
-    MessageFailure(
-      "\(name) wrote an output of \(length) bytes\(framing == .message ? " or more" : ""), more than the \(Quantity.describe(bytes: longest)) of `longest`",
-      isPermanent: true)
+  ///
+  /// - Parameter length: nil when its end was not waited for
+  func tooLong(_ length: Int?) -> MessageFailure {
+    let what = length.map { "an output of \($0) bytes, more than" } ?? "an output of more than"
+    return MessageFailure("\(name) wrote \(what) the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
   }
 
   /// Hands on an output.

@@ -56,7 +56,13 @@ struct ExecSource: Source {
       switch try incoming.fill(from: output) {
       case nil: return .wait(readable: output, until: nil)
       case 0?: isAtEnd = true
-      default: continue
+      default:
+        guard exec.framing == .message, incoming.isTooLong else { continue }
+        // There is only this one, and its end may never come.
+        end()
+        isFinished = true
+        count += 1
+        throw exec.tooLong(nil)
       }
     }
   }

@@ -131,7 +131,11 @@ struct Conversation {
     if let program, let output = program.output {
       if incoming.hasPart { throw unasked }
       let ready = Descriptors.wait([.readable(output), .readable(program.process.pidfd)], until: .now)
-      if ready[0], let count = try incoming.fill(from: output), count > 0 { throw unasked }
+      if ready[0], let count = try incoming.fill(from: output), count > 0 {
+        if incoming.hasPart { throw unasked }
+        // It was the rest of a line that was too long.
+        if !ready[1] { return program }
+      }
       if !ready.contains(true) { return program }
       let how = end()
       if how != .exited(0) { exec.note("\(exec.name) ended (\(how?.description ?? "it vanished")); it is started again") }

@@ -57,8 +57,8 @@ final class IncomingFrames {
   enum Frame {
     /// Valid until the next call.
     case whole(UnsafeRawBufferPointer)
-    /// An output of more than the longest, which was passed over.
-    case tooLong(Int)
+    /// An output of more than the longest, and how many bytes it has if its end has been seen; it is passed over.
+    case tooLong(Int?)
   }
 
   private let framing: Exec.Framing
@@ -70,6 +70,8 @@ final class IncomingFrames {
   private var skipped = 0
   /// Bytes of it that are still to come, under `length`.
   private var toSkip = 0
+  /// Whether what comes up to the next line's end belongs to a line that was too long.
+  private var isPassingOver = false
 
   init(_ framing: Exec.Framing, longest: Int) {
     self.framing = framing
@@ -79,14 +81,20 @@ final class IncomingFrames {
   deinit { buffer.deallocate() }
 
   /// Whether something has come that is no whole message.
-  var hasPart: Bool { buffer.count > 0 || skipped > 0 }
+  var hasPart: Bool {
+    passOver()
+    return buffer.count > 0 || skipped > 0
+  }
+
+  /// Whether more has come than an output may have, for `framing: message`.
+  var isTooLong: Bool { skipped + buffer.count > longest }
 
   /// Reads what is there, at most what fits.
   ///
   /// - Returns: how many bytes; 0 at the end; nil when there is nothing now
   func fill(from descriptor: Int32) throws(SystemError) -> Int? {
     // What is already too long is not kept.
-    if framing != .length, buffer.count > longest {
+    if framing == .message, buffer.count > longest {
       skipped += buffer.count
       buffer.drop(buffer.count)
     }
@@ -105,21 +113,33 @@ final class IncomingFrames {
 
   /// All that came, for `framing: message`: the output is whole when the program has ended.
   func rest() -> Frame {
-    if skipped > 0 || buffer.count > longest { return .tooLong(skipped + buffer.count) }
+    if isTooLong { return .tooLong(skipped + buffer.count) }
     return .whole(buffer.bytes)
   }
 
   private func nextLine() -> Frame? {
+    passOver()
     guard let newline = UnsafeRawBufferPointer(rebasing: buffer.bytes[scanned...]).firstIndex(of: UInt8(ascii: "\n")) else {
       scanned = buffer.count
-      return nil
+      guard buffer.count > longest else { return nil }
+      // Told at once: its end may never come.
+      isPassingOver = true
+      passOver()
+      return .tooLong(nil)
     }
     let line = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<(scanned + newline)])
     buffer.drop(line.count + 1)
     scanned = 0
-    let length = skipped + line.count
-    skipped = 0
-    return length > longest ? .tooLong(length) : .whole(line)
+    return line.count > longest ? .tooLong(line.count) : .whole(line)
+  }
+
+  /// Drops what is there of a line that was too long, up to its end.
+  private func passOver() {
+    guard isPassingOver else { return }
+    let newline = buffer.bytes.firstIndex(of: UInt8(ascii: "\n"))
+    buffer.drop(newline.map { $0 + 1 } ?? buffer.count)
+    scanned = 0
+    if newline != nil { isPassingOver = false }
   }
 
   private func nextCounted() -> Frame? {

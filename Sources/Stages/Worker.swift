@@ -35,8 +35,14 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
+    // Once: an interpreter that the worker has become since is in the same group.
+    if let groups = order.groups.flatMap(Int32.init(exactly:)), !arguments.isEmpty {
+      RunGuard.enter(worker: order.worker, groups)
+      Descriptors.close(groups)
+    }
     guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
     try order.confine()
+    if let library = order.library { control.send(.opening("opening \(library)")) }
     let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: spec, control: control)
@@ -88,6 +94,14 @@ private func find(_ order: WorkOrder, _ plugins: [AnyPlugin], _ load: LibraryLoa
 /// Tells the runner why this worker, which is about to end, cannot run at all.
 package func reportFailure(_ code: ExitCode, _ text: String) {
   ControlLine(descriptor: WorkOrder.Descriptor.control).send(.failed(code: code, text: text))
+}
+
+/// Tells the runner what this worker, which is not ready yet, is about to do.
+package func reportOpening(_ text: String) { ControlLine(descriptor: WorkOrder.Descriptor.control).send(.opening(text)) }
+
+/// Tells the runner why this worker, which is about to end as a crash, could not be opened.
+package func reportOpeningFailure(_ error: String, _ details: String) {
+  ControlLine(descriptor: WorkOrder.Descriptor.control).send(.openingFailed(error, details: details))
 }
 
 private func run(transform: any Transform.Type, _ worker: Worker) throws {

@@ -24,6 +24,12 @@ struct LineSplitter {
     }
   }
 
+  /// Keeps a line that came another way.
+  mutating func remember(_ text: String) {
+    lastLines.append(text)
+    if lastLines.count > 5 { lastLines.removeFirst() }
+  }
+
   mutating func finish(second now: Int64, _ line: (String) -> Void) {
     if !partial.isEmpty { flush(now, line) }
     reportSuppressed(line)
@@ -33,8 +39,7 @@ struct LineSplitter {
     if partial.last == UInt8(ascii: "\r") { partial.removeLast() }
     let text = Self.printable(partial)
     partial.removeAll(keepingCapacity: true)
-    lastLines.append(text)
-    if lastLines.count > 5 { lastLines.removeFirst() }
+    remember(text)
     if now != second {
       second = now
       inSecond = 0
@@ -69,6 +74,9 @@ extension WorkerMessage {
     func clean(_ text: String) -> String { String(text.map { $0.isNewline ? " " : $0 }).printable }
     return switch self {
     case .ready: .ready
+    case .opening(let text): .opening(clean(text))
+    case .openingFailed(let error, let details):
+      .openingFailed(clean(error), details: details.split(separator: "\n").map { clean(String($0)) }.joined(separator: "\n"))
     case .closing: .closing
     case .messageFailed(let id, let error, let errors, let deaths):
       .messageFailed(id: clean(id), error: clean(error), errors: errors, deaths: deaths)

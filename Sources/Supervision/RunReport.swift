@@ -71,6 +71,12 @@ package struct RunReport: Sendable {
   /// Nil when nothing was disturbed on purpose.
   package var chaosSeed: Int?
 
+  /// A run that was refused before there was a plan.
+  package static func refused(_ pipeline: String, _ code: ExitCode, _ cause: String) -> RunReport {
+    RunReport(
+      pipeline: pipeline, outcome: Supervisor.Outcome.failed.rawValue, code: code, cause: cause, seconds: 0, stages: [], ledger: [], bottleneck: nil)
+  }
+
   /// What was done to all stages.
   package var chaos: ChaosCounts {
     stages.reduce(into: ChaosCounts()) { sum, stage in

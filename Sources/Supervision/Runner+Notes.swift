@@ -10,6 +10,15 @@ extension Runner {
     observer.heard(RunLine(origin: origin, stage: stage.name, process: stage.processes > 1 ? process(worker) : nil, text: text))
   }
 
+  /// In full once: what fails again in the same way needs one line.
+  func sayOfOpening(_ worker: Int, _ error: String, _ details: String) {
+    workers[worker]?.remember(error)
+    let stage = supervisor.stage(of: worker)
+    if openingFailures[stage] == details { return say(.plugin, worker, error + " (as before)") }
+    openingFailures[stage] = details
+    for line in details.split(separator: "\n") { say(.plugin, worker, String(line)) }
+  }
+
   func noteGivenUp(_ worker: Int, _ text: String) {
     let stage = supervisor.stage(of: worker)
     let (isShown, more) = givenUp[stage, default: DropNotes()].isShown(in: second)

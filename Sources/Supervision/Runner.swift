@@ -9,6 +9,12 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
   // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
   CurrentProcess.ignoreWriteSignals()
   do throws(StartFailure) {
+    // First of all: the less there is, the sooner it is forked.
+    let keeper: RunGuard
+    do throws(SystemError) { keeper = try RunGuard(workers: plan.stages.reduce(0) { $0 + $1.processes }) } catch {
+      throw StartFailure(code: .system, text: "the guard of the run cannot be started: \(error)\(error.remedy)")
+    }
+    defer { keeper.end() }
     var state: StateDirectory?
     if let path = options.state { state = try StateDirectory(path, for: plan, sync: options.sync) }
     defer { state?.release() }
@@ -16,7 +22,7 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
     defer { memory.release() }
     func say(_ text: String) { observer.heard(RunLine(origin: .runner, stage: nil, process: nil, text: text)) }
     let standing = try state?.begin(memory, say)
-    let runner = Runner(plan, memory, options, observer, began, state, standing)
+    let runner = Runner(plan, memory, options, observer, began, state, standing, keeper)
     if let state, state.isFinished {
       say(state.finishedText)
       return runner.report().withoutTimes
@@ -56,12 +62,16 @@ final class Runner {
   var null: Int32 = -1
   /// What each stage has given up, as far as the log is told.
   var givenUp: [Int: DropNotes] = [:]
+  /// Why each stage's plugin could not be opened the last time, in full.
+  var openingFailures: [Int: String] = [:]
   /// What the full queues had dropped when it was told last, and which stages have such queues.
   var toldDropped: [Int: Int] = [:]
   let droppingStages: [Int]
   /// When a worker that is gone went; the time after that is nobody's.
   var goneSince: [Int: UInt64] = [:]
   let state: StateDirectory?
+  /// Kills what workers have started when this process is killed.
+  let keeper: RunGuard
   var hasBegun = false
   var chaos: ChaosKeeper?
 
@@ -69,7 +79,10 @@ final class Runner {
     /// A worker that was stopped on purpose goes on.
     case goOn(worker: Int)
     case supervisor(Supervisor.Event)
+    case drain
     case startup(worker: Int, start: Int, limit: Duration)
+    case slowStart(worker: Int, pid: Int32)
+    case closing(worker: Int, start: Int, limit: Duration)
     case tick
     case queues
     case stall(stage: Int)
@@ -77,7 +90,7 @@ final class Runner {
 
   init(
     _ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant,
-    _ state: StateDirectory?, _ standing: Standing?
+    _ state: StateDirectory?, _ standing: Standing?, _ keeper: RunGuard
   ) {
     self.plan = plan
     self.memory = memory
@@ -85,6 +98,7 @@ final class Runner {
     self.observer = observer
     self.began = began
     self.state = state
+    self.keeper = keeper
     chaos = options.chaos.map(ChaosKeeper.init)
     supervisor = Supervisor(plan, from: standing)
     droppingStages = plan.stages.indices.filter { plan.stages[$0].queue?.whenFull ?? .block != .block }
@@ -171,17 +185,33 @@ final class Runner {
     for timer in due { fire(timer.event, now, late: now - timer.at) }
   }
 
+  /// After this a start that is not limited is told of.
+  static let longStart = Duration.seconds(10)
+
   var second: Int64 { (ContinuousClock.now - began).components.seconds }
 
   func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
+    case .drain: pending.append(.drainOver(messagesAreLeft: memory.parts.contains { $0.ring.map { $0.openSlots > 0 } ?? false }))
     case .startup(let worker, let start, let limit):
       // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
       if late > .seconds(1) {
         timers.append((now + limit, timer))
       } else {
         pending.append(.startupOver(worker: worker, start: start))
+      }
+    case .closing(let worker, let start, let limit):
+      // The same; and while it stands still because we have stopped it, its plugin is not to blame.
+      if late > .seconds(1) || chaos?.isStopped(worker) ?? false {
+        timers.append((now + limit, timer))
+      } else {
+        let isStopped = workers[worker].map { $0.end == nil && $0.child.isStopped } ?? false
+        pending.append(.closingOver(worker: worker, start: start, isStopped: isStopped))
+      }
+    case .slowStart(let worker, let pid):
+      if workers[worker]?.child.pid == pid, let doing = supervisor.opening(of: worker) {
+        say(.runner, worker, "has not been ready for \(Quantity.describe(Self.longStart))" + (doing.isEmpty ? "" : ", and is at `\(doing)`"))
       }
     case .goOn(let worker):
       chaos?.wentOn(worker)
@@ -218,7 +248,13 @@ final class Runner {
 
   func heard(_ message: WorkerMessage, from worker: Int) {
     switch message {
-    case .ready: pending.append(.ready(worker: worker))
+    case .ready:
+      // Nobody is woken for it later.
+      timers.removeAll { if case .slowStart(worker, _) = $0.event { true } else { false } }
+      pending.append(.ready(worker: worker))
+    case .opening(let text): pending.append(.opening(worker: worker, text: text))
+    case .openingFailed(let error, let details):
+      sayOfOpening(worker, error, details)
     case .closing: pending.append(.closing(worker: worker))
     case .failed(let code, let text): pending.append(.failed(worker: worker, code: code, text: text))
     case .messageFailed(let id, let error, let errors, let deaths):
@@ -250,7 +286,7 @@ final class Runner {
     guard var process = workers[worker] else { return }
     let end: Supervisor.WorkerEnd
     do throws(SystemError) {
-      guard let reaped = try process.child.reap() else { return }
+      guard let reaped = try process.child.reap(beforeItIsFree: { keeper.strikeOut(worker: worker + 1) }) else { return }
       process.end = reaped.end
       end = Supervisor.WorkerEnd(reaped.end, cpuMicroseconds: reaped.cpuMicroseconds, limits: plan.stages[supervisor.stage(of: worker)].limits)
     } catch {
@@ -322,6 +358,7 @@ final class Runner {
     let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports, whenFull: $0.whenFull) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
+    let groups = give(keeper.groups)
     let lock = state.flatMap { $0.workerLocks.indices.contains(worker) ? give($0.workerLocks[worker]) : nil }
     var order = WorkOrder(
       stage: stage.name, plugin: stage.plugin, kind: stage.kind, worker: worker + 1, process: process, directory: plan.directory,
@@ -333,6 +370,7 @@ final class Runner {
     order.ports = stage.ports
     order.file = plan.absoluteFile
     order.lock = lock
+    order.groups = groups
     order.rate = stage.rate
     order.batch = stage.batch
     order.isOrdered = stage.isOrdered
@@ -349,6 +387,7 @@ final class Runner {
         environment: environment(for: stage), directory: stage.directory, descriptors: descriptors))
     failed = false
     goneSince[worker] = nil
+    timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: child.pid)))
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
   }
 
@@ -376,7 +415,7 @@ final class Runner {
       case .spawn(let worker):
         do { try spawn(worker) } catch {
           let stage = plan.stages[supervisor.stage(of: worker)].name
-          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)")
+          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)" + ((error as? SystemError)?.remedy ?? ""))
         }
       case .recover(let worker): recover(worker)
       case .kill(let worker): workers[worker]?.child.killGroup()
@@ -387,7 +426,9 @@ final class Runner {
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
       case .limitStartup(let worker, let start, let limit):
         timers.append((.now + limit, .startup(worker: worker, start: start, limit: limit)))
-      case .startDrain(let limit): timers.append((.now + limit, .supervisor(.drainOver)))
+      case .limitClosing(let worker, let start, let limit):
+        timers.append((.now + limit, .closing(worker: worker, start: start, limit: limit)))
+      case .startDrain(let limit): timers.append((.now + limit, .drain))
       case .note(let stage, let text):
         observer.heard(RunLine(origin: .runner, stage: stage.map { plan.stages[$0].name }, process: nil, text: text))
       case .finish: isFinished = true
@@ -407,5 +448,20 @@ extension Duration {
   var inSeconds: Double {
     let (seconds, atto) = components
     return Double(seconds) + Double(atto) / 1e18
+  }
+}
+
+extension SystemError {
+  /// What to do where the machine gives no more; empty for other errors.
+  var remedy: String {
+    switch errno {
+    // EAGAIN
+    case 11: " (no more processes are allowed: use fewer, or raise `ulimit -u` or the limit of the container)"
+    // ENOMEM
+    case 12: " (there is no memory left: use fewer processes or smaller queues, or end what takes it)"
+    // ENFILE, EMFILE
+    case 23, 24: " (no more descriptors are allowed: use fewer processes, or raise `ulimit -n`)"
+    default: ""
+    }
   }
 }

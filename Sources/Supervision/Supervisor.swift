@@ -10,6 +10,8 @@ struct Supervisor {
   enum Event {
     /// The worker has opened its plugin.
     case ready(worker: Int)
+    /// What it does while it opens its plugin.
+    case opening(worker: Int, text: String)
     /// It has handed everything over and closes its plugin.
     case closing(worker: Int)
     /// The worker has been reaped.
@@ -23,10 +25,13 @@ struct Supervisor {
     case backoffOver(worker: Int)
     /// The time for a start is over.
     case startupOver(worker: Int, start: Int)
+    /// The time for closing a plugin is over; perhaps somebody has stopped its process (SIGSTOP).
+    case closingOver(worker: Int, start: Int, isStopped: Bool)
     /// A process could not be started, or the driver met something that no run survives.
     case broken(code: ExitCode, text: String)
     case signal
-    case drainOver
+    /// The time for a drain is over.
+    case drainOver(messagesAreLeft: Bool)
   }
 
   /// How a worker's process ended.
@@ -74,6 +79,8 @@ struct Supervisor {
     case startBackoff(worker: Int, Duration)
     /// Asks for `startupOver` after the time; `start` tells one start of a worker from the others.
     case limitStartup(worker: Int, start: Int, Duration)
+    /// Asks for `closingOver` after the time.
+    case limitClosing(worker: Int, start: Int, Duration)
     case startDrain(Duration)
     case note(stage: Int?, String)
     case finish
@@ -88,6 +95,8 @@ struct Supervisor {
     var state = WorkerState.starting
     var restarts = 0
     var isClosing = false
+    /// What it said last of its opening.
+    var opening = ""
     /// Why it is being killed, when it is for a fault of its own.
     var fault: String?
   }
@@ -153,6 +162,9 @@ struct Supervisor {
   func restarts(of stage: Int) -> Int { stages[stage].workers.reduce(0) { $0 + workers[$1].restarts } }
   func isAlive(_ worker: Int) -> Bool { workers[worker].state == .starting || workers[worker].state == .ready }
 
+  /// What a worker that is not ready yet said last of its opening; nil for any other.
+  func opening(of worker: Int) -> String? { workers[worker].state == .starting ? workers[worker].opening : nil }
+
   private func name(_ worker: Int) -> String {
     let stage = plan.stages[workers[worker].stage]
     return stage.processes == 1 ? stage.name : "\(stage.name)[\(worker - stages[workers[worker].stage].workers.lowerBound)]"
@@ -165,13 +177,18 @@ struct Supervisor {
     switch event {
     case .ready(let worker): return ready(worker)
     case .reaped(let worker, var end):
-      if let fault = workers[worker].fault, case .killed = end { end = .killed(fault) }
+      // To take too long over closing is a fault of its own, like a crash in it.
+      if let fault = workers[worker].fault, case .killed = end { end = workers[worker].isClosing ? .crashed(fault) : .killed(fault) }
       workers[worker].fault = nil
       workers[worker].state = .dead(end)
       return [.recover(worker: worker)]
+    case .opening(let worker, let text):
+      workers[worker].opening = text
+      return []
     case .closing(let worker):
       workers[worker].isClosing = true
-      return []
+      guard let limit = plan.stages[workers[worker].stage].timeout else { return [] }
+      return [.limitClosing(worker: worker, start: workers[worker].restarts, limit)]
     case .recovered(let worker, let facts): return recovered(worker, facts, now)
     case .failed(let worker, let code, let text): return fail(worker, code, text)
     case .messageFailed(let worker, let text):
@@ -180,10 +197,10 @@ struct Supervisor {
       guard workers[worker].state == .backingOff, !isStopping else { return [] }
       return spawnAgain(worker)
     case .startupOver(let worker, let start): return startupOver(worker, start)
+    case .closingOver(let worker, let start, let isStopped): return closingOver(worker, start, isStopped)
     case .broken(let code, let text): return stop(code, text)
     case .signal: return signal()
-    case .drainOver:
-      return isDraining ? stop(.stopped, "the drain took longer than \(Quantity.describe(plan.drain)); messages are left") : []
+    case .drainOver(let messagesAreLeft): return isDraining ? drainOver(messagesAreLeft) : []
     }
   }
 
@@ -200,9 +217,31 @@ struct Supervisor {
   private mutating func startupOver(_ worker: Int, _ start: Int) -> [Action] {
     let stage = workers[worker].stage
     guard workers[worker].state == .starting, workers[worker].restarts == start, let limit = plan.stages[stage].startupTimeout else { return [] }
-    let text = "was not ready within the startup_timeout of \(Quantity.describe(limit))"
+    let doing = workers[worker].opening.isEmpty ? "" : ", and was at `\(workers[worker].opening)`"
+    let text = "was not ready within the startup_timeout of \(Quantity.describe(limit))" + doing
     workers[worker].fault = "it " + text
     return [.note(stage: stage, "\(name(worker)) \(text): the worker is killed"), .kill(worker: worker)]
+  }
+
+  private mutating func closingOver(_ worker: Int, _ start: Int, _ isStopped: Bool) -> [Action] {
+    let stage = workers[worker].stage
+    guard isAlive(worker), workers[worker].isClosing, workers[worker].restarts == start, let limit = plan.stages[stage].timeout else { return [] }
+    let text = "plugin took longer than the timeout of \(Quantity.describe(limit)) to close"
+    // Then its plugin is not to blame, and may have been done.
+    if !isStopped { workers[worker].fault = "its " + text }
+    return [.note(stage: stage, "the \(text) in \(name(worker)): the worker is killed"), .kill(worker: worker)]
+  }
+
+  /// A drain ends when its time does. With nothing left in the queues it is the plugins that do not come to their end.
+  private mutating func drainOver(_ messagesAreLeft: Bool) -> [Action] {
+    let limit = Quantity.describe(plan.drain)
+    let closing = workers.indices.filter { isAlive($0) && workers[$0].isClosing }
+    guard !closing.isEmpty, !messagesAreLeft, sourceWorkers.allSatisfy({ !isAlive($0) || workers[$0].isClosing }) else {
+      return stop(.stopped, "the drain took longer than \(limit); messages are left")
+    }
+    let names = closing.prefix(5).map(name).joined(separator: ", ") + (closing.count > 5 ? ", …" : "")
+    let whose = closing.count == 1 ? "its plugin" : "their plugins"
+    return stop(.pluginProtocol, "the drain took longer than \(limit): \(names) did not close in order, and what \(whose) had not put away is lost")
   }
 
   private var sourceWorkers: [Int] { workers.indices.filter { plan.stages[workers[$0].stage].kind == .source } }
@@ -280,6 +319,7 @@ struct Supervisor {
   private mutating func spawnAgain(_ worker: Int) -> [Action] {
     workers[worker].state = .starting
     workers[worker].isClosing = false
+    workers[worker].opening = ""
     workers[worker].restarts += 1
     return spawn(worker)
   }

@@ -23,6 +23,9 @@ struct WorkerProcess {
   /// The worker's last lines, for saying what it wrote before it died.
   var lastWords: String { lines.lastLines.joined(separator: " | ") }
 
+  /// Has a line that came over the socket be the last one that it wrote.
+  mutating func remember(_ text: String) { lines.remember(text) }
+
   /// How it ended, once it has been reaped.
   var end: ChildProcess.End?
   /// Whether the runner has killed it on purpose: it is no death of the messages that it had in hand.

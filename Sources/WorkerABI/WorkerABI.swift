@@ -33,5 +33,15 @@ import Stages
   reportFailure(ExitCode(rawValue: code) ?? .pluginProtocol, text.map { String(cString: $0) } ?? "")
 }
 
+/// Tells the runner what the worker is about to do on the way to its first message.
+@c(ringway_worker_opening) public func ringwayWorkerOpening(_ text: UnsafePointer<CChar>?) {
+  if let text { reportOpening(String(cString: text)) }
+}
+
+/// Tells the runner why the stage's class could not be constructed, before the worker ends as a crash.
+@c(ringway_worker_not_opened) public func ringwayWorkerNotOpened(_ error: UnsafePointer<CChar>?, _ details: UnsafePointer<CChar>?) {
+  if let error, let details { reportOpeningFailure(String(cString: error), String(cString: details)) }
+}
+
 /// Called in a process that user code has forked: no call of the loop may return there.
 @c(ringway_worker_forked) public func ringwayWorkerForked() { PythonStage.isForked = true }

@@ -143,7 +143,8 @@ struct Soak {
   private mutating func sample(_ runner: Int32, _ messages: UInt64, _ time: Duration) -> Sample? {
     let children = Files.text("/proc/\(runner)/task/\(runner)/children") ?? ""
     let workers = children.split(separator: " ").compactMap { Int32($0) }.compactMap(ProcessSize.init)
-    guard let size = ProcessSize(runner), workers.count == 4 else { return nil }
+    // Four workers and the guard of the run.
+    guard let size = ProcessSize(runner), workers.count == 5 else { return nil }
     if rings.isEmpty { rings = attachRings(runner) }
     return Sample(messages: messages, seconds: Self.seconds(time), runner: size, workers: workers)
   }

@@ -99,14 +99,17 @@ static void processes(void) {
   EXPECT(child > 0);
   int pidfd = linux_pidfd_open(child);
   EXPECT(pidfd >= 0);
+  EXPECT(linux_has_ended(pidfd) == 0);
   EXPECT(linux_reap(pidfd, &code, &status, &cpu, &peak) == 0 && code == -1 && status == -1 && cpu == -1 && peak == -1);
   EXPECT(linux_pidfd_kill(pidfd, 0) == 0);
   EACH(i) EXPECT(FAILS(linux_pidfd_kill(pidfd, wild[i]), EINVAL));
   close(gate[1]);
   int reaped;
+  while ((reaped = linux_has_ended(pidfd)) == 0) sched_yield();
+  EXPECT(reaped == 1 && linux_has_ended(pidfd) == 1 && linux_pidfd_kill(pidfd, 0) == 0);
   while ((reaped = linux_reap(pidfd, &code, &status, &cpu, &peak)) == 0) sched_yield();
   EXPECT(reaped == 1 && code == CLD_EXITED && status == 255 && cpu >= 0 && peak > 0);
-  EXPECT(FAILS(linux_reap(pidfd, &code, &status, &cpu, &peak), ECHILD));
+  EXPECT(FAILS(linux_reap(pidfd, &code, &status, &cpu, &peak), ECHILD) && FAILS(linux_has_ended(pidfd), ECHILD));
   EXPECT(FAILS(linux_pidfd_kill(pidfd, SIGKILL), ESRCH));
   close(pidfd);
   close(gate[0]);
@@ -121,7 +124,7 @@ static void processes(void) {
 
   EACH(i) {
     EXPECT(linux_pidfd_open(wild[i]) == -1);
-    EXPECT(linux_pidfd_kill(wild[i], 0) == -1);
+    EXPECT(linux_pidfd_kill(wild[i], 0) == -1 && linux_has_ended(wild[i]) == -1);
     EXPECT(linux_reap(wild[i], &code, &status, &cpu, &peak) == -1);
     EXPECT(FAILS(linux_parent_death_signal(wild[i]), EINVAL));
     EXPECT(linux_child_subreaper(wild[i]) == 0);
@@ -239,6 +242,40 @@ static void companions(void) {
   close(ends[1]);
 }
 
+/* A process in a group of its own that waits for ever. */
+static pid_t sleeper(void) {
+  pid_t child = fork();
+  if (child == 0) for (;;) pause();
+  EXPECT(child > 0 && setpgid(child, child) == 0);
+  return child;
+}
+
+/* At the end of its pipe the guard kills the groups that stand in its file as they should, and no other. */
+static void guards(void) {
+  pid_t listed = sleeper(), torn = sleeper(), status;
+  int ends[2], groups = linux_memfd("groups");
+  EXPECT(groups >= 0 && pipe(ends) == 0 && fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0);
+  uint64_t words[] = { linux_group_word(listed), (uint32_t)torn, ~linux_group_word(torn), linux_group_word(0), linux_group_word(1), UINT64_MAX };
+  EXPECT(pwrite(groups, words, sizeof words, 8 * 700) == sizeof words && write(ends[1], "x", 1) == 1);
+  pid_t watch = linux_spawn_guard(ends[0], groups, "check-guard");
+  EXPECT(watch > 0);
+  sigset_t blocked;
+  EXPECT(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, SIGTERM));
+  kill(watch, SIGTERM);
+  close(ends[0]);
+  EXPECT(waitpid(listed, &status, WNOHANG) == 0 && waitpid(watch, &status, WNOHANG) == 0);
+  close(ends[1]);
+  EXPECT(waitpid(watch, &status, 0) == watch && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT(waitpid(listed, &status, 0) == listed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  EXPECT(waitpid(torn, &status, WNOHANG) == 0 && kill(torn, SIGKILL) == 0 && waitpid(torn, &status, 0) == torn);
+  EACH(i) {
+    /* It finds out by itself: nobody else waits for it. */
+    watch = linux_spawn_guard(wild[i], groups, "");
+    EXPECT(watch > 0 && waitpid(watch, &status, 0) == watch && WIFEXITED(status) && WEXITSTATUS(status) == 1);
+  }
+  close(groups);
+}
+
 static void hints(void) {
   linux_pause();
   linux_prefetch_for_writing(&checks);
@@ -253,6 +290,7 @@ int main(void) {
   processes();
   descriptors();
   companions();
+  guards();
   hints();
   printf("CLinux: %d checks, nothing undefined\n", checks);
   return 0;

@@ -394,6 +394,54 @@ import Testing
     }
   }
 
+  @Test func aProgramThatCannotBeOneIsNamed() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("plain.sh", "#!/bin/sh\ncat\n")
+    let script = try folder.write("script.sh", "#!/bin/sh\ncat\n")
+    #expect(chmod(script, 0o755) == 0)
+    for (name, words) in [
+      ("./plain.sh", "may not be executed: allow it with chmod +x"), ("script.sh", "is not on the PATH: a program of the pipeline file's folder is named by its path: ./script.sh"),
+      ("/tmp", "is a folder: name a program in it"), ("nothing-like-it", "on the PATH"),
+    ] {
+      let file = try pipeline(folder, ["1"], with: "command: [\(name)]")
+      let result = try Ringway.run(["validate", file])
+      let said = result.errors.replacingOccurrences(of: "\n", with: " ")
+      #expect(result.status == 78 && words.components(separatedBy: ": ").allSatisfy(said.contains), "\(result.errors)")
+    }
+  }
+
+  /// Its end may never come, so that is not waited for.
+  @Test(arguments: ["one", "any", "message", "source", "whole source"]) func anOutputWithoutEndFailsWhenItIsTooLong(kind: String) throws {
+    let folder = try TemporaryFolder()
+    let endless = "command: [perl, -e, 'my $l = <STDIN>; print q(x) x 65536 while 1']\nlongest: 1MiB"
+    let file: String
+    switch kind {
+    case "source", "whole source":
+      file = try folder.write("p.yaml", """
+        ringway: 1
+        stages:
+          work: {plugin: exec, with: {command: [perl, -e, 'print q(x) x 65536 while 1'], longest: 1MiB\(kind == "source" ? "" : ", framing: message")}}
+          out: {plugin: file.write, inputs: [work], with: {path: out.txt}}
+        """)
+    case "message": file = try pipeline(folder, ["1"], with: endless + "\nframing: message")
+    default: file = try pipeline(folder, ["1"], with: endless + "\nanswers: \(kind)")
+    }
+    let (result, _) = try run(file, folder)
+    #expect(result.status == 65 && result.errors.contains("wrote an output of more than the 1 MiB of `longest`"), "\(result.errors)")
+  }
+
+  /// What is left of a line that was too long answers nothing, whenever it comes.
+  @Test func theRestOfALineThatIsTooLongIsPassedOver() throws {
+    let folder = try TemporaryFolder()
+    // The end of the long line comes only with the next message.
+    let script = "$|=1; chomp; if ($_ == 5) { print q(y) x 300000; $open = 1; next } print qq(zzz\\n) if $open; $open = 0; print qq($_\\n)"
+    let (result, report) = try run(
+      try pipeline(folder, (0..<10).map(String.init), stage: "on_error: {then: drop}", with: "command: [perl, -ne, '\(script)']\nlongest: 1KiB"), folder)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(folder.lines("out.txt") == ["0", "1", "2", "3", "4", "6", "7", "8", "9"])
+    #expect(report.stage("work", "dropped") == 1)
+  }
+
   @Test func aLineThatAnswersNoInputEndsTheRun() throws {
     let folder = try TemporaryFolder()
     for script in ["$|=1; print; print", "$|=1; print; END { print qq(total\\n) }"] {

@@ -60,18 +60,24 @@ import Testing
     let (inPort, outPort) = (try Receiver.freePort(), try Receiver.freePort())
     let receiver = try Running(["run", project + "/receiver.yaml", "-q", "--set", "port=\(outPort)", "--set", "limit=5"])
     let pipeline = try Running(
-      ["run", project + "/pipeline.yaml", "-q", "--set", "port=\(inPort)", "--set", "limit=5", "--set", "url=http://127.0.0.1:\(outPort)/results"])
-    let sender = try folder.write("send.yaml", """
-      ringway: 1
-      stages:
-        numbers: {plugin: generate, with: {count: 5}}
-        send: {plugin: http.post, inputs: [numbers], with: {url: "http://127.0.0.1:\(inPort)/in"}}
-      """)
-    let sent = try Ringway.run(["run", sender, "-q"])
-    #expect(sent.status == 0, "\(sent.errors)")
+      ["run", project + "/pipeline.yaml", "-q", "--set", "port=\(inPort)", "--set", "limit=6", "--set", "url=http://127.0.0.1:\(outPort)/results"])
+    // A bad request does not stop it.
+    try folder.write("bad.txt", "no JSON\n")
+    for source in ["file.read, with: {path: bad.txt}", "generate, with: {count: 5}"] {
+      let sender = try folder.write("send.yaml", """
+        ringway: 1
+        stages:
+          numbers: {plugin: \(source)}
+          send: {plugin: http.post, inputs: [numbers], with: {url: "http://127.0.0.1:\(inPort)/in"}}
+        """)
+      let sent = try Ringway.run(["run", sender, "-q"])
+      #expect(sent.status == 0, "\(sent.errors)")
+    }
     let (ended, received) = (try pipeline.finish(), try receiver.finish())
     #expect(ended.status == 0 && received.status == 0, "\(ended.errors) \(received.errors)")
     let lines = received.output.split(separator: "\n")
     #expect(lines.count == 5 && lines.allSatisfy { $0.hasSuffix("\"seen\":true}") }, "\(received.output)")
+    let letters = folder.lines("new/project/rejected.jsonl")
+    #expect(letters.count == 1 && letters[0].contains("the message is not JSON"), "\(letters)")
   }
 }

@@ -576,6 +576,149 @@ import Testing
     #expect(pids.count == 2 && eventually { pids.allSatisfy { !Running.isAlive($0) } })
   }
 
+  // MARK: Beginnings and ends that take too long
+
+  private static let slow = """
+    import os, time
+    def begun(): open("begun", "w").close()
+    class Work:
+      def __init__(self, at="", model=""):
+        self.at = at
+        if at == "start": time.sleep(100000)
+      def __call__(self, value): return value
+      def close(self):
+        begun()
+        if self.at == "close": time.sleep(100000)
+    """
+
+  private func slow(_ callable: String, _ arguments: String, _ stage: String, source: String = "with: {count: 5}") throws -> Project {
+    let project = try Project(Self.slow, """
+      count: {plugin: generate, \(source)}
+      work: {PY, inputs: [count], \(stage), directory: ., with: {callable: "\(callable)", arguments: {\(arguments)}}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    // It hangs in a worker, and not where it is checked.
+    _ = try project.folder.write("hangs.py", "import sys, time\nif 'ringway._worker' in sys.modules: time.sleep(100000)\nfrom stages import Work\n")
+    return project
+  }
+
+  @Test func aCloseThatTakesLongerThanTheTimeoutEndsTheRun() throws {
+    let result = try slow("stages:Work", "at: close", "timeout: 300ms").run()
+    #expect(result.status == 76, "\(result.errors)")
+    #expect(result.errors.contains("work * the plugin took longer than the timeout of 300ms to close in work: the worker is killed"), "\(result.errors)")
+    #expect(result.errors.contains("stage \"work\" did not close in order (its plugin took longer than the timeout of 300ms to close)"), "\(result.errors)")
+  }
+
+  @Test func aDrainBoundsAClose() throws {
+    let project = try slow("stages:Work", "at: close", "nice: 0")
+    let file = try project.folder.write("p.yaml", "drain: 200ms\n" + String(contentsOfFile: project.file, encoding: .utf8))
+    let running = try project.folder.start(file: file)
+    #expect(eventually { FileManager.default.fileExists(atPath: project.folder.path("begun")) }, "\(running.errors)")
+    kill(running.pid, SIGTERM)
+    let result = try running.finish(within: 20)
+    #expect(result.status == 76 && result.errors.contains("the drain took longer than 200ms: work did not close in order"), "\(result.errors)")
+  }
+
+  @Test(arguments: [("hangs:Work", "import hangs"), ("stages:Work", "stages.Work(at=…, model=…)")])
+  func aStartThatTakesTooLongIsNamed(callable: String, doing: String) throws {
+    let result = try slow(callable, "at: start, model: m", "startup_timeout: 1s, restart: {max: 0}").run()
+    #expect(result.status == 100, "\(result.errors)")
+    #expect(result.errors.contains("work was not ready within the startup_timeout of 1s, and was at `\(doing)`: the worker is killed"), "\(result.errors)")
+  }
+
+  /// Nobody waits for long without being told for what, first while the file is checked and then in the run.
+  @Test func whatTakesLongToStartIsNamed() throws {
+    let project = try Project("""
+      import os, sys, time
+      gate = "worker" if "ringway._worker" in sys.modules else "check"
+      while not os.path.exists(gate): time.sleep(0.01)
+      def work(value): return value
+      """, """
+      count: {plugin: generate, with: {count: 5}}
+      work: {PY, inputs: [count], directory: ., with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually(within: 40) { running.errors.contains("still checks the file, and is at `import stages`") }, "\(running.errors)")
+    try project.folder.write("check", "")
+    #expect(eventually(within: 40) { running.errors.contains("work * has not been ready for 10s, and is at `import stages`") }, "\(running.errors)")
+    try project.folder.write("worker", "")
+    #expect(try running.finish().status == 0 && project.lines().count == 5, "\(running.errors)")
+  }
+
+  /// What a check does not survive is named, and where it stands.
+  @Test func aModuleThatEndsTheCheckIsNamed() throws {
+    let project = try Project("def work(value): pass\n", """
+      count: {plugin: generate, with: {count: 1}}
+      first: {PY, inputs: [count], with: {callable: "stages:work"}}
+      other: {PY, inputs: [count], with: {callable: "crash:work"}}
+      """)
+    _ = try project.folder.write("crash.py", "import os\nos.kill(os.getpid(), 11)\n")
+    let result = try Ringway.run(["validate", project.file])
+    #expect(result.status == 78 && result.errors.contains("p.yaml:5:") && result.errors.contains("could not check the stage at `import crash`: signal 11"), "\(result.errors)")
+  }
+
+  /// A constructor that raises each time says the same once.
+  @Test func aConstructorThatRaisesIsToldInFullOnce() throws {
+    let project = try Project("""
+      class Work:
+        def __init__(self): self.connect("db")
+        def connect(self, name): raise OSError(f"no {name} here")
+        def __call__(self, value): return value
+      """, """
+      count: {plugin: generate, with: {count: 5}}
+      work: {PY, inputs: [count], restart: {max: 3, backoff: 1ms}, with: {callable: "stages:Work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 100 && result.errors.contains(", after it wrote: OSError: no db here"), "\(result.errors)")
+    #expect(result.errors.components(separatedBy: "Traceback").count == 2 && result.errors.contains("in connect\n"), "\(result.errors)")
+    #expect(!result.errors.contains("_worker.py"), "\(result.errors)")
+    #expect(result.errors.components(separatedBy: "work | OSError: no db here (as before)\n").count == 4, "\(result.errors)")
+  }
+
+  /// User code may do with its streams what it likes.
+  @Test(arguments: ["sys.stderr = None", "sys.stdout = sys.stderr = None", "sys.stderr.close()", "sys.stdout = open(os.devnull, 'w'); sys.stdout.close()"])
+  func streamsOfTheUsersAreTheirOwn(code: String) throws {
+    let project = try Project("""
+      import os, sys
+      \(code)
+      def work(value):
+        if value["n"] == 1: raise ValueError("one")
+        return value["n"]
+      """, """
+      count: {plugin: generate, with: {count: 3}}
+      work: {PY, inputs: [count], on_error: {retries: 0, then: drop}, with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == ["0", "2"], "\(result.errors)")
+    #expect(result.errors.contains("dropped a message: ValueError: one") && result.errors.contains("work | Traceback"), "\(result.errors)")
+  }
+
+  @Test func aWrongInterpreterIsNamed() throws {
+    let stages = """
+      count: {plugin: generate, with: {count: 1}}
+      take: {PY, inputs: [count], with: {callable: "stages:work"}}
+      """
+    func check(_ python: String, _ prepare: (TemporaryFolder) throws -> Void = { _ in }) throws -> String {
+      let project = try Project("def work(value): pass\n", stages, python: python)
+      try prepare(project.folder)
+      let result = try Ringway.run(["validate", project.file])
+      #expect(result.status == 78)
+      return result.errors
+    }
+    let wrong = try check("/bin/ls")
+    #expect(wrong.contains("/bin/ls gave an answer that is none") && wrong.contains("is it the right program?"), "\(wrong)")
+    for name in [".venv", "./.venv"] {
+      let folder = try check(name) {
+        try FileManager.default.createDirectory(atPath: $0.path(".venv/bin"), withIntermediateDirectories: true)
+        try FileManager.default.createSymbolicLink(atPath: $0.path(".venv/bin/python"), withDestinationPath: Self.python)
+      }
+      #expect(folder.contains("\"\(name)\" is a folder") && folder.contains("name the program in it: \(name)/bin/python"), "\(folder)")
+    }
+  }
+
   // MARK: Where things come from
 
   /// The interpreter of a version; nil, and says so, where there is none.

@@ -78,4 +78,41 @@ import Testing
     #expect(try String(contentsOfFile: folder.path("p.yaml"), encoding: .utf8) == Self.text && folder.lines("in1.txt") == ["one"])
     #expect(!FileManager.default.fileExists(atPath: folder.path("out.txt")), "the run did not begin")
   }
+
+  /// A refused run has a report too, so that nobody takes that of the last one for it.
+  @Test func aRunThatIsRefusedReplacesTheReportOfTheLastOne() throws {
+    let folder = try folder()
+    func run(_ file: String, _ report: String) throws -> Ringway.Result {
+      try Ringway.run(["run", folder.path(file), "--progress", "off", "--report", folder.path(report)])
+    }
+    #expect(try run("p.yaml", "report.json").status == 0)
+    try folder.write("p.yaml", Self.text.replacingOccurrences(of: "in*.txt", with: "none.txt"))
+    for name in ["report.json", "new.json"] {
+      let result = try run("p.yaml", name)
+      #expect(result.status == 78, "\(result.errors)")
+      let report = try Report(folder.path(name))
+      #expect(report.outcome == "failed" && report.json["exit_code"] as? Int == 78)
+      #expect((report.json["cause"] as? String)?.hasPrefix("1 error in ") ?? false, "\(report.json)")
+    }
+    #expect(try run("none.yaml", "report.json").status == 66)
+    #expect(try Report(folder.path("report.json")).json["exit_code"] as? Int == 66)
+    // What is no report is somebody's.
+    for name in ["in1.txt", "p.yaml"] {
+      let result = try run("p.yaml", name)
+      #expect(result.status == 78 && result.errors.contains("\(name) is left as it is: it holds no report of a run"), "\(result.errors)")
+    }
+    #expect(folder.lines("in1.txt") == ["one"] && folder.lines("p.yaml").first == "ringway: 1")
+  }
+
+  /// Nor is it left when the run is refused later, where its memory is made.
+  @Test func aRunThatCannotBeginHasAReport() throws {
+    let folder = try folder()
+    try folder.write("report.json", "{}")
+    let file = try folder.write("p.yaml", Self.text)
+    let running = try Running(
+      ["-c", "ulimit -f 100; exec env --default-signal=XFSZ '\(Ringway.binary.path)' run '\(file)' --progress off --report '\(folder.path("report.json"))'"],
+      executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(try running.finish().status == 71, "\(running.errors)")
+    #expect(try Report(folder.path("report.json")).json["exit_code"] as? Int == 71)
+  }
 }

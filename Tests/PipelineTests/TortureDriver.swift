@@ -292,10 +292,10 @@ private struct TortureRun {
   /// Whether somebody else has stopped the runner, as a person or a measuring program does to have the machine for itself.
   private func isPaused(_ running: Running) -> Bool { ProcessStatus.state(running.pid)?.hasPrefix("T") ?? false }
 
-  /// Only when every worker is there: a runner has three descriptors for each.
+  /// Only when every worker is there, and the guard beside them: a runner has three descriptors for each.
   private func sample(_ running: Running) -> Growth.Sample? {
     let workers = running.workers
-    guard workers.count == scenario.processCount, Running.pids(childrenOf: running.pid).count == workers.count,
+    guard workers.count == scenario.processCount, Running.pids(childrenOf: running.pid).count == workers.count + 1,
       let descriptors = ProcessStatus.descriptors(running.pid), let memory = ProcessStatus.anonymousMemory(running.pid)
     else { return nil }
     var sample = Growth.Sample(runnerDescriptors: descriptors, runnerMemory: memory, workerDescriptors: [:], workerMemory: [:])

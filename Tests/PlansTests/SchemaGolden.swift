@@ -417,7 +417,7 @@ enum SchemaGolden {
               ]
             },
             "timeout": {
-              "description": "How long one message may take; a worker that takes longer is killed and the message is tried again.",
+              "description": "How long one message may take; a worker that takes longer is killed and the message is tried again. One that takes longer to close its plugin ends the run.",
               "type": "string",
               "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
               "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
@@ -426,7 +426,7 @@ enum SchemaGolden {
               ]
             },
             "startup_timeout": {
-              "description": "How long a worker may take to open its plugin; one that takes longer is killed, and counts as a start without progress.",
+              "description": "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress.",
               "type": "string",
               "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
               "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",

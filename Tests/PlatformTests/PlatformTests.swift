@@ -113,4 +113,20 @@ import Testing
     #expect(Machine.availableMemory > 1 << 20)
     #expect(Machine.raiseDescriptorLimit() >= 256)
   }
+
+  @Test func aChildThatSomebodyHasStoppedIsSeenToBe() throws {
+    var order = ChildProcess.Order(arguments: ["sleep", "100000"], environment: [], directory: nil, descriptors: [0, 1, 2])
+    order.program = "/bin/sleep"
+    let child = try ChildProcess.spawn(order)
+    #expect(!child.isStopped)
+    child.stop()
+    while !child.isStopped { sched_yield() }
+    child.goOn()
+    while child.isStopped { sched_yield() }
+    child.killGroup()
+    var isGone = false
+    while try child.reap(beforeItIsFree: { isGone = kill(child.pid, 0) != 0 }) == nil { _ = Descriptors.wait([.readable(child.pidfd)], until: nil) }
+    #expect(!isGone, "its number is its own until it is reaped")
+    #expect(kill(child.pid, 0) != 0 && !child.isStopped)
+  }
 }

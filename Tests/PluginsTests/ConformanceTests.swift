@@ -220,6 +220,15 @@ import Testing
       "/usr/bin/sed": "run it with -u", "jq": "run it with --unbuffered", "mawk": "run it with -W interactive", "tr": "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`",
     ]
     for (program, remedy) in remedies { #expect(try Exec(given(["command": [.string(program)]])).unbuffered == remedy) }
+    for (program, remedy) in ["mawk": "run it with -W interactive", "busybox": "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`", "gawk": "call fflush() after each print"] {
+      let folder = "\(NSTemporaryDirectory())ringway-awk-\(UUID().uuidString)"
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      try "".write(toFile: folder + "/" + program, atomically: true, encoding: .utf8)
+      chmod(folder + "/" + program, 0o755)
+      try FileManager.default.createSymbolicLink(atPath: folder + "/awk", withDestinationPath: program)
+      #expect(try Exec(given(["command": [.string(folder + "/awk")]])).unbuffered == remedy)
+    }
     #expect(throws: WorkerFailure.self) { try Exec(given(["command": ["/nonexistent/program"]])) }
   }
 

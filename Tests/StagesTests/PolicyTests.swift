@@ -58,7 +58,7 @@ import Testing
 
   @Test func whatWorkersSaySurvivesItsText() throws {
     let all: [WorkerMessage] = [
-      .ready, .failed(code: .io, text: "disk \"full\"\n"), .messageFailed(id: "ab", error: "é", errors: 3, deaths: 0), .messageDropped(id: "", error: "x", errors: 0, deaths: 2),
+      .ready, .closing, .opening("import \"é\""), .failed(code: .io, text: "disk \"full\"\n"), .messageFailed(id: "ab", error: "é", errors: 3, deaths: 0), .messageDropped(id: "", error: "x", errors: 0, deaths: 2),
     ]
     for message in all { #expect(JSONText.parse(Array(message.line.utf8)).node.flatMap(WorkerMessage.init) == message) }
     for junk in ["{}", "[]", "{\"failed\": 999999999999}", "{\"failed\": 3}", "7"] { #expect(JSONText.parse(Array(junk.utf8)).node.flatMap(WorkerMessage.init) == nil) }

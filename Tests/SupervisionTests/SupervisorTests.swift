@@ -96,6 +96,60 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(supervisor.cause.hasSuffix("the last time: it was not ready within the startup_timeout of 30s"), "\(supervisor.cause)")
   }
 
+  @Test func aStartThatTakesTooLongNamesWhatItWasAt() {
+    var plan = Self.plan(restart: RestartLimits(max: 0, within: .seconds(10), backoff: .milliseconds(1)))
+    plan.stages[1].startupTimeout = .seconds(30)
+    var supervisor = Supervisor(plan)
+    _ = start(&supervisor)
+    #expect(handle(&supervisor, .opening(worker: 1, text: "import frames"), at: .now) == [])
+    #expect(handle(&supervisor, .startupOver(worker: 1, start: 0), at: .now) == [
+      .note(stage: 1, "work[0] was not ready within the startup_timeout of 30s, and was at `import frames`: the worker is killed"), .kill(worker: 1),
+    ])
+    _ = die(1, &supervisor, .killed("signal 9"), Self.facts(progressed: false))
+    #expect(supervisor.cause.hasSuffix("the last time: it was not ready within the startup_timeout of 30s, and was at `import frames`"), "\(supervisor.cause)")
+  }
+
+  @Test func aPluginThatTakesTooLongToCloseEndsTheRun() {
+    var plan = Self.plan()
+    plan.stages[1].timeout = .seconds(5)
+    var supervisor = Supervisor(plan)
+    _ = start(&supervisor)
+    for worker in 0..<4 { _ = supervisor.handle(.ready(worker: worker), at: .now) }
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    #expect(handle(&supervisor, .closingOver(worker: 1, start: 0, isStopped: false), at: .now) == [], "it is not closing")
+    for worker in 1...2 { #expect(handle(&supervisor, .closing(worker: worker), at: .now) == [.limitClosing(worker: worker, start: 0, .seconds(5))]) }
+    _ = die(2, &supervisor, .exited(0), Self.facts())
+    #expect(handle(&supervisor, .closingOver(worker: 2, start: 0, isStopped: false), at: .now) == [], "it has closed in time")
+    var stopped = supervisor
+    #expect(handle(&stopped, .closingOver(worker: 1, start: 0, isStopped: true), at: .now).last == .kill(worker: 1))
+    _ = die(1, &stopped, .killed("signal 9"), Self.facts())
+    #expect(stopped.code == .success, "whoever has stopped it is to blame")
+    #expect(handle(&supervisor, .closingOver(worker: 1, start: 0, isStopped: false), at: .now) == [
+      .note(stage: 1, "the plugin took longer than the timeout of 5s to close in work[0]: the worker is killed"), .kill(worker: 1),
+    ])
+    _ = die(1, &supervisor, .killed("signal 9"), Self.facts())
+    #expect(supervisor.code == .pluginProtocol)
+    #expect(supervisor.cause == "stage \"work\" did not close in order (its plugin took longer than the timeout of 5s to close): what it had not put away is lost", "\(supervisor.cause)")
+  }
+
+  /// A drain that only waits for plugins to close has no messages left.
+  @Test func aDrainEndsPluginsThatDoNotClose() {
+    var supervisor = Self.started()
+    _ = supervisor.handle(.signal, at: .now)
+    var other = supervisor
+    #expect(handle(&other, .drainOver(messagesAreLeft: false), at: .now).count == 4)
+    #expect(other.code == .stopped, "the source has not stopped")
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    for worker in 1...2 { _ = supervisor.handle(.closing(worker: worker), at: .now) }
+    other = supervisor
+    _ = other.handle(.drainOver(messagesAreLeft: true), at: .now)
+    #expect(other.code == .stopped && other.cause.hasSuffix("messages are left"))
+    _ = die(2, &supervisor, .exited(0), Self.facts())
+    // The sink waits for a stage that does not end.
+    #expect(handle(&supervisor, .drainOver(messagesAreLeft: false), at: .now) == [.kill(worker: 1), .kill(worker: 3)])
+    #expect(supervisor.code == .pluginProtocol && supervisor.cause.contains(": work[0] did not close in order"), "\(supervisor.cause)")
+  }
+
   @Test func theEndTravelsDownTheGraph() {
     var supervisor = Self.started()
     #expect(die(0, &supervisor, .exited(0), Self.facts(ended: true)) == [.closeInput(stage: 1)])
@@ -243,6 +297,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     for _ in 0..<2_000 {
       var plan = Self.plan(restart: RestartLimits(max: 4, within: .seconds(10), backoff: .milliseconds(1)))
       if random(2) == 0 { for i in plan.stages.indices { plan.stages[i].startupTimeout = .seconds(1) } }
+      if random(2) == 0 { for i in plan.stages.indices { plan.stages[i].timeout = .seconds(1) } }
       var supervisor = Supervisor(plan)
       var alive = Set<Int>()
       var reaped = Set<Int>()
@@ -251,6 +306,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       var isFinished = false
       var neverStarted = Set<Int>()
       var startups: [(worker: Int, start: Int)] = []
+      var closings: [(worker: Int, start: Int)] = []
       func perform(_ first: [Supervisor.Action]) {
         var actions = first
         while !actions.isEmpty {
@@ -275,6 +331,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
             #expect(alive.isEmpty && reaped.isEmpty && !isFinished)
             isFinished = true
           case .limitStartup(let worker, let start, _): startups.append((worker, start))
+          case .limitClosing(let worker, let start, _): closings.append((worker, start))
           case .startDrain, .note: break
           }
         }
@@ -292,6 +349,11 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
           // Also long after the start that it was for.
           let (worker, start) = startups.remove(at: random(startups.count))
           perform(supervisor.handle(.startupOver(worker: worker, start: start), at: .now))
+        } else if choice < 8, !closings.isEmpty {
+          let (worker, start) = closings.remove(at: random(closings.count))
+          perform(supervisor.handle(.closingOver(worker: worker, start: start, isStopped: random(2) == 0), at: .now))
+        } else if choice == 8, let worker = alive.sorted().dropFirst(random(4)).first {
+          perform(supervisor.handle(.closing(worker: worker), at: .now))
         } else if choice < 12, let worker = alive.sorted().dropFirst(random(4)).first {
           perform(supervisor.handle(.ready(worker: worker), at: .now))
         } else if choice < 26, let worker = alive.sorted().dropFirst(random(4)).first {

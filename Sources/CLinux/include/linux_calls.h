@@ -14,12 +14,16 @@ int linux_memfd(const char *name);                    /* memfd_create(2): close-
 int linux_seal_size(int fd);                          /* F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL */
 int linux_pidfd_open(int pid);                      /* pidfd_open(2) */
 int linux_pidfd_kill(int pidfd, int signal);          /* pidfd_send_signal(2) */
+int linux_has_ended(int pidfd);                       /* waitid(2), WNOWAIT: 1: it waits to be reaped, 0: still running, -1: errno */
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib); /* waitid(2) + rusage; 1: reaped, 0: still running, -1: errno */
 int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHSIG */
 /* A program in the caller's process group that is killed when the calling thread ends: posix_spawn(3) has no attribute for the
    parent-death signal, and the program cannot be asked to set it. Its descriptors 0, 1, ... are fds[0], fds[1], ..., which must all
    be at least count; it has no others. Signals are neither blocked nor ignored. The process number, or -1. */
 int linux_spawn_companion(const char *path, char *const arguments[], const int *fds, int count);
+/* The guard of a run: a process that reads `life`, a pipe's end, until nobody has the other end any more, and then kills the process groups
+   in the file `groups`, as `linux_group_word` writes them. It shares nothing else with the caller. The process number, or -1. */
+int linux_spawn_guard(int life, int groups, const char *name);
 int linux_unread(int fd);                             /* ioctl(2) FIONREAD: bytes that wait in a pipe */
 int linux_child_subreaper(int on);                    /* prctl(2) PR_SET_CHILD_SUBREAPER */
 int linux_close_from(void *file_actions, int first);  /* posix_spawn_file_actions_addclosefrom_np(3) */
@@ -48,6 +52,11 @@ static inline void linux_pause(void) {                /* the spin-loop hint of t
 #elif defined(__aarch64__)
   __asm__ __volatile__("yield");
 #endif
+}
+
+/* A process group as the guard reads it: the number and its complement, so that no part of a word is taken for one. */
+static inline __attribute__((always_inline, no_profile_instrument_function)) uint64_t linux_group_word(int group) {
+  return (uint64_t)~(uint32_t)group << 32 | (uint32_t)group;
 }
 
 static inline void linux_prefetch_for_writing(const void *address) { __builtin_prefetch(address, 1, 3); }

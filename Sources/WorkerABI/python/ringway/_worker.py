@@ -64,17 +64,41 @@ class Host:
         """What a log says of an exception, and its traceback, which goes to standard error too. None for Stopped."""
         if kind is Stopped:
             return None
-        import traceback
-
         if value is None:
             value = kind()
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        whole = "".join(traceback.format_exception(kind, value, trace))
-        sys.stderr.write(whole)
+        text, whole = described(kind, value, trace)
+        log(whole)
+        return text, whole
+
+
+def described(kind, value, trace):
+    """An exception in one line, and with its traceback, in which nothing of this file stands."""
+    import traceback
+
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    text = traceback.format_exception_only(kind, value)[-1].strip()
+    return text.split("\n")[0][:1000], "".join(traceback.format_exception(kind, value, trace))
+
+
+def log(text):
+    """Writes to the log, whatever user code has done to its streams."""
+    try:
+        sys.stderr.write(text)
         sys.stderr.flush()
-        text = traceback.format_exception_only(kind, value)[-1].strip()
-        return text.split("\n")[0][:1000], whole
+    except Exception:
+        data = text.encode("utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(2, data) :]
+
+
+def flush():
+    """Has what was printed reach the log. User code may have replaced or closed its streams, or set them to None."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except Exception:
+            pass
 
 
 def values_of(made, name):
@@ -146,16 +170,33 @@ def main():
     library = ctypes.PyDLL(path)
     library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int, ctypes.c_int]
     library.ringway_worker_fail.argtypes = [ctypes.c_char_p, ctypes.c_int]
+    library.ringway_worker_opening.argtypes = [ctypes.c_char_p]
+    library.ringway_worker_not_opened.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    name = order["settings"]["callable"]
+
+    def opening(text):
+        library.ringway_worker_opening(text.encode("utf-8", "surrogateescape"))
+
+    opening(f"import {name.partition(':')[0]}")
     try:
-        target = host.find(order["settings"]["callable"])
+        target = host.find(name)
     except host.Problem as problem:
         library.ringway_worker_fail(f"{problem.message}".encode(), 78)
-        sys.stderr.flush()
+        flush()
         os._exit(78)
     if order["kind"] == "source":
         watch_for_stop()
+    if isinstance(target, type):
+        opening(f"{name.replace(':', '.')}({', '.join(f'{n}=…' for n in order['settings'].get('arguments') or {})})")
     # A class that cannot be constructed is a crash, and may be started again: a camera may be there the next time.
-    hosted = Host(order, target)
+    try:
+        hosted = Host(order, target)
+    except Exception as error:
+        text, whole = described(type(error), error, error.__traceback__)
+        # The line to the runner takes 64 KiB.
+        library.ringway_worker_not_opened(*(t.encode("utf-8", "backslashreplace").replace(b"\0", b"") for t in (text, whole[-16384:])))
+        flush()
+        os._exit(1)
     os.register_at_fork(after_in_child=library.ringway_worker_forked)
     kind = 0 if order["kind"] == "source" else 2 if order["settings"].get("batch") else 1
     code = library.ringway_worker_run(hosted, int(runner), kind)
@@ -167,8 +208,7 @@ def main():
             text = f"a file that the stage has left open could not be written, and what was in its buffer is lost: {host.describe(error)}"
             library.ringway_worker_fail(text.encode("utf-8", "surrogateescape"), 74)
             code = 74
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     # Threads of the user's are not waited for: everything has been handed over.
     os._exit(code)
 

@@ -1,7 +1,7 @@
 """check.py FOLDER: says what is wrong with the Python stages of a pipeline, before any of them runs.
 
 Reads a JSON array of {kind, callable, arguments, batch} from standard input and writes a JSON array with a list of
-{setting, message, remedy} for each.
+{setting, message, remedy} for each, as the last line. The lines before it say what it is about to do, for when it does not come to an end.
 """
 
 import os
@@ -24,7 +24,9 @@ def main():
     host.prepare_path(sys.argv[1])
     sys.argv = [""]
     answers = []
-    for request in requests:
+    for number, request in enumerate(requests):
+        doing = {"stage": number, "doing": f"import {request['callable'].partition(':')[0]}"}
+        os.write(answer, (json.dumps(doing) + "\n").encode())
         try:
             host.check(request["callable"], request["arguments"], request["kind"], request["batch"])
             answers.append([])
@@ -32,8 +34,12 @@ def main():
             answers.append([{"setting": problem.setting, "message": problem.message, "remedy": problem.remedy}])
     with os.fdopen(answer, "w", encoding="utf-8") as out:
         json.dump(answers, out)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # A module may have closed its streams, or set them to None.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
     # Threads that an import has started are not waited for.
     os._exit(0)
 

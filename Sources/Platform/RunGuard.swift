@@ -1,0 +1,72 @@
+import CLinux
+import Glibc
+
+/// A process that kills what a run's workers have started when the runner itself was killed: its workers and their programs die with it
+/// by the kernel's parent-death signals, but what those have started in turn would live on.
+///
+///     runner -- pipe --> guard     the guard waits for its end, which is the runner's
+///     worker -- file --> guard     which process group each worker leads, read after that
+///
+/// Nothing is said to the guard while the runner lives, so it is never woken. A worker enters its group before it starts anything, and asks
+/// only then whether its runner lives; so no process is there that the guard does not find. The runner strikes the group out when its leader
+/// has ended and its members are killed, but before the leader is reaped.
+///
+/// So a number in the file is that of a process that the runner had not reaped when it died, and the guard is on its way in the instant of
+/// that. As long as the group has a member its number is nobody else's. Has it none any more (the kernel killed the worker, and init has reaped it),
+/// then the guard's kill(2) finds nobody, unless the kernel has given out every other number meanwhile. A pidfd would not help: it holds the
+/// leader, not the group, and most leaders are dead by then.
+///
+/// The guard is in a session of its own, takes no signal, and has no descriptors but the two: who reads the runner's output does not wait for it.
+/// Who leaves the group on purpose (setsid(2)) is not found.
+package struct RunGuard: Sendable {
+  /// The file of groups, for the workers.
+  package let groups: Int32
+  private let process: ChildProcess
+  /// Our end of the pipe; nobody inherits it.
+  private let life: Int32
+
+  /// - Parameter workers: how many numbers workers may have; they begin with 1
+  package init(workers: Int) throws(SystemError) {
+    groups = linux_memfd("rw-guard")
+    if groups < 0 { throw SystemError("memfd_create", "rw-guard") }
+    var opened = [groups]
+    defer { for fd in opened { close(fd) } }
+    if ftruncate(groups, (workers + 1) * Self.wordSize) != 0 { throw SystemError("ftruncate", "rw-guard") }
+    let pipe = try Channel.pipe()
+    opened += [pipe.read, pipe.write]
+    // Its waiting is reading.
+    let flags = linux_fcntl(pipe.read, F_GETFL, 0)
+    if flags < 0 || linux_fcntl(pipe.read, F_SETFL, Int(flags & ~O_NONBLOCK)) < 0 { throw SystemError("fcntl", "the guard's pipe") }
+    let pid = linux_spawn_guard(pipe.read, groups, Self.name)
+    if pid < 0 { throw SystemError("clone", "") }
+    process = try ChildProcess(started: pid, Self.name)
+    life = pipe.write
+    opened = [pipe.read]
+  }
+
+  /// What `ps` shows.
+  package static let name = "rw-guard"
+
+  private static let wordSize = MemoryLayout<UInt64>.size
+
+  /// Called in a worker: its group is one to be killed from now on.
+  package static func enter(worker: Int, _ descriptor: Int32) { write(linux_group_word(getpid()), worker, descriptor) }
+
+  /// A worker's group is gone.
+  package func strikeOut(worker: Int) { Self.write(0, worker, groups) }
+
+  private static func write(_ word: UInt64, _ worker: Int, _ descriptor: Int32) {
+    var word = word
+    // A file in memory, of which every page is there after the first write; what fails costs only the guard's help.
+    _ = pwrite(descriptor, &word, wordSize, off_t(clamping: worker * wordSize))
+  }
+
+  /// Ends the guard when nothing is left to be guarded, and waits until it has gone.
+  package func end() {
+    process.killGroup()
+    // Who has SIGCHLD ignored has no children to wait for: then it is gone already.
+    do throws(SystemError) { while try process.reap() == nil { _ = Descriptors.wait([.readable(process.pidfd)], until: nil) } } catch {}
+    close(life)
+    close(groups)
+  }
+}
