@@ -131,6 +131,7 @@ final class NativeStage {
 
 struct NativeSource: Source {
   static var spec: PluginSpec { placeholder }
+  static var mayBlock: Bool { true }
 
   private let stage: NativeStage
   private var calls: UInt64 = 0

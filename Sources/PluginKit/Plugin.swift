@@ -42,8 +42,11 @@ public protocol Source: Plugin {
   /// Goes to a position that was handed out with a committed message. Not called when the source starts afresh.
   mutating func resume(at position: Position) throws
 
-  /// Emits at most one message and says where the source stands after it. Never blocks: what must be waited for is
-  /// returned as `.wait`, so that messages made before it are handed over meanwhile.
+  /// Whether `next` may block, since it calls code that knows nothing of `.wait`.
+  static var mayBlock: Bool { get }
+
+  /// Emits at most one message and says where the source stands after it. Never blocks, unless `mayBlock` says so: what must be waited for
+  /// is returned as `.wait`.
   mutating func next(_ out: any Emitter) throws -> SourceStep
 
   /// The messages up to this position have been handed over and will never be asked for again.
@@ -54,6 +57,7 @@ public protocol Source: Plugin {
 }
 
 extension Source {
+  public static var mayBlock: Bool { false }
   public mutating func committed(_ position: Position) throws {}
   public mutating func stop() throws {}
 }

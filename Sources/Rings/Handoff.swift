@@ -167,9 +167,16 @@ package final class Handoff {
   // Unsafe: set before the loop begins, by the one thread that runs it.
   nonisolated(unsafe) package static var waits: Waits?
 
+  /// Whether this thread uses a hand-over in its worker's place: an interpreter's lock is not its own.
+  package static var isBesideTheWorker: Bool {
+    get { beside.value ?? false }
+    set { beside.value = newValue }
+  }
+  private static let beside = ThreadLocal<Bool>()
+
   /// A wait for something else than messages.
   package func waiting<T>(_ body: () throws -> T) rethrows -> T {
-    guard let waits = Self.waits else { return try body() }
+    guard let waits = Self.waits, !Self.isBesideTheWorker else { return try body() }
     let state = waits.begin()
     defer { waits.end(state) }
     return try body()

@@ -16,7 +16,8 @@ enum SourceLoop {
     if record.ended { return }
     handoff.waiting { worker.control.waitForGo() }
 
-    let out = StageOutput(handoff)
+    let deputy = S.mayBlock ? try Deputy(handoff) : nil
+    let out = StageOutput(handoff, deputy)
     var pace = BatchPace(most: 256)
     var position: Position?
 
@@ -48,7 +49,7 @@ enum SourceLoop {
       handoff.begin()
       let step: SourceStep
       do {
-        step = try source.next(out)
+        step = try next(&source, out, deputy)
       } catch let failure as MessageFailure {
         try giveUp(failure, worker)
         worker.control.look()
@@ -87,6 +88,15 @@ enum SourceLoop {
     // Told to stop, it has not come to its end: a run that is resumed goes on here.
     try handOver(isFull: false)
     try worker.close { try source.close() }
+  }
+
+  /// Asks for the next message. Meanwhile what is finished may be handed over.
+  private static func next<S: Source>(_ source: inout S, _ out: StageOutput, _ deputy: Deputy?) throws -> SourceStep {
+    guard let deputy else { return try source.next(out) }
+    deputy.lend()
+    let step = Result { try source.next(out) }
+    try deputy.take()
+    return try step.get()
   }
 
   /// A message that the source could not make, and has moved past.

@@ -4,22 +4,31 @@ import Rings
 /// Puts what a plugin emits into the hand-off.
 final class StageOutput: Emitter {
   private let handoff: Handoff
+  /// Has the hand-over while the plugin's code runs; nil where nobody has.
+  private let deputy: Deputy?
 
-  init(_ handoff: Handoff) { self.handoff = handoff }
+  init(_ handoff: Handoff, _ deputy: Deputy? = nil) {
+    self.handoff = handoff
+    self.deputy = deputy
+  }
 
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat) throws {
+    try deputy?.take()
     do { try handoff.emit(payload, format: format.rawValue) } catch let error as RingError { throw error.asMessageFailure }
   }
 
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws {
+    try deputy?.take()
     do { try handoff.emit(payload, format: format.rawValue, to: port) } catch let error as RingError { throw error.asMessageFailure }
   }
 
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
+    try deputy?.take()
     do { return try handoff.reserve(length) } catch let error as RingError { throw error.asMessageFailure }
   }
 
   func emitReserved(_ length: Int, as format: MessageFormat) throws {
+    try deputy?.take()
     do { try handoff.emitReserved(length: length, format: format.rawValue) } catch let error as RingError { throw error.asMessageFailure }
   }
 }

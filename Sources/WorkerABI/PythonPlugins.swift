@@ -3,6 +3,7 @@ import Python
 
 struct PythonSource: Source {
   static var spec: PluginSpec { Python.spec }
+  static var mayBlock: Bool { true }
 
   private let stage: PythonStage
   private let onRestart: Python.OnRestart
