@@ -336,10 +336,9 @@ package final class Handoff {
 
   /// Hands on by a port, to those who read it.
   ///
-  /// - Parameter key: makes the JSON text of the message's key; asked only when somebody wants to know, nil for the one that follows from
-  ///   the payload
+  /// - Parameter key: the JSON text of the message's key; nil for the one that follows from the payload
   @inline(never)
-  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int, key: (() throws -> [UInt8])? = nil) throws {
+  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int, key: [UInt8]? = nil) throws {
     if ordinal < skip || !isRead(port) {
       ordinal += 1
       return

@@ -25,24 +25,24 @@ extension Handoff {
   /// The partitions that read a port.
   func partitions(of port: Int) -> [Int] { partitionReaders.indices.contains(port) ? partitionReaders[port] : [] }
 
+  /// Whether somebody would use a key that is named for the next message of a port.
+  package func wantsKey(_ port: Int) -> Bool { ordinal >= skip && !partitions(of: port).isEmpty }
+
   /// Whether anybody reads a port.
   func isRead(_ port: Int) -> Bool { !readers(of: port).isEmpty || !partitions(of: port).isEmpty }
 
   /// Chooses the output of a message in each partition that reads its port (`chosen`). All are chosen before anything is appended: a message
   /// without a key goes to nobody.
   ///
-  /// - Parameter named: makes the JSON text of the key that the plugin has named; nil for a key that follows from the payload
+  /// - Parameter named: the JSON text of the key that the plugin has named; nil for a key that follows from the payload
   /// - Returns: the key that was named, as it is compared. It travels with the message, since nobody could find it again.
-  func choose(_ payload: UnsafeRawBufferPointer, _ port: Int, _ named: (() throws -> [UInt8])?) throws -> [UInt8]? {
+  func choose(_ payload: UnsafeRawBufferPointer, _ port: Int, _ named: [UInt8]?) throws -> [UInt8]? {
     chosen.truncate(to: 0)
-    let partitions = partitions(of: port)
-    if partitions.isEmpty { return nil }
-    let name = try named?()
     var travelling: [UInt8]?
-    for p in partitions {
-      let partition = self.partitions[p]
-      let key = try name.map { try $0.withUnsafeBytes { try partition.key($0, true) } } ?? partition.key(payload, false)
-      if name != nil { travelling = key }
+    for p in partitions(of: port) {
+      let partition = partitions[p]
+      let key = try named.map { try $0.withUnsafeBytes { try partition.key($0, true) } } ?? partition.key(payload, false)
+      if named != nil { travelling = key }
       let output = partition.outputs.lowerBound + Partition.index(of: key, among: partition.outputs.count)
       let length = payload.count + (travelling.map { $0.count + TravellingKey.overhead } ?? 0)
       if length > outputs[output].ring.shape.messageBytes {
