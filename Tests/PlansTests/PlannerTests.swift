@@ -61,6 +61,16 @@ struct PlannerTests {
       "3:3 no-inputs: \"a\" is a transform (add) and needs inputs; add `inputs: [NAME]` with the stage that it reads",
       "4:3 no-inputs: \"b\" is a sink (drop) and needs inputs; add `inputs: [NAME]` with the stage that it reads"),
     Broken(
+      "partitions that cannot be",
+      """
+        a: {plugin: numbers, partition: {key: .a}}
+        b: {plugin: add, inputs: [a], partition: {key: .b, input: text}}
+        c: {plugin: drop, inputs: [b], partition: {key: "wrong filter"}}
+      """,
+      "3:24 source-partition: a source reads nothing that its processes could share; put `partition` under the stage that reads \"a\"",
+      "4:33 missing-key: \"stages.b.partition\" needs \"key\"; add `key: \".user\"`",
+      "5:52 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line"),
+    Broken(
       "limits that leave nothing to work with",
       """
         a: {plugin: numbers, limits: {memory: 1MiB}}
