@@ -275,7 +275,8 @@ private final class Line {
     var leases: [Lease] = []
     #expect(try other.claim(atMost: shape.capacity, into: &leases) > 0)
     other.begin(leases[0])
-    for i in 0..<shape.emit { try emit("1.\(i)", other) }
+    // Once a part is out nobody would make room for another.
+    for i in 0..<shape.emit where outputs.allSatisfy(\.isDrained) { try emit("1.\(i)", other) }
     let summary = try Recovery.recover(worker: lane, cell: cell, rings: attachments(1))
     #expect(summary.deaths.map(\.deaths) == [1] && summary.redelivered == leases.count)
   }
