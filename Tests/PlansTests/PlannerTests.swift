@@ -68,8 +68,7 @@ struct PlannerTests {
         c: {plugin: drop, inputs: [b], partition: {key: "wrong filter"}}
       """,
       "3:24 source-partition: a source reads nothing that its processes could share; put `partition` under the stage that reads \"a\"",
-      "4:33 missing-key: \"stages.b.partition\" needs \"key\"; add `key: \".user\"`",
-      "5:52 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line"),
+      "5:51 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line"),
     Broken(
       "limits that leave nothing to work with",
       """
@@ -271,7 +270,7 @@ struct PlannerTests {
         a: {plugin: numbers}
         b: {plugin: drop, inputs: [a], queue: {when_full: drop_newest}}
       """ + (1...47).map { "\n  c\($0): {plugin: drop, inputs: [a]}" }.joined(),
-      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read or a queue drops at most 47 can be counted apart; read it through a stage that hands everything on"),
+      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read, a queue drops or keys decide, at most 47 can be counted apart; read it through a stage that hands everything on"),
     Broken(
       "a source with a queue",
       """
