@@ -60,7 +60,7 @@ import Testing
 
   @Test(arguments: [1, 4]) func aKeyStaysInItsProcessAndInOrderWhateverIsKilled(processes: Int) throws {
     let seed = testSeed()
-    let count = 3000, keys = 17
+    let count = 1500, keys = 17
     let project = try Project("""
       numbers: {plugin: generate, with: {count: \(count)}}
       count: {PY:count"}, inputs: [numbers], processes: \(processes), queue: {capacity: 32, message: 4KiB}, partition: {key: '.n % \(keys)'}}
