@@ -65,10 +65,12 @@ struct PlannerTests {
       """
         a: {plugin: numbers, partition: {key: .a}}
         b: {plugin: add, inputs: [a], partition: {key: .b, input: text}}
-        c: {plugin: drop, inputs: [b], partition: {key: "wrong filter"}}
+        c: {plugin: drop, inputs: [b, d], partition: {key: "wrong filter"}}
+        d: {plugin: add, inputs: [b], order: input, partition: {key: .d}}
       """,
       "3:24 source-partition: a source reads nothing that its processes could share; put `partition` under the stage that reads \"a\"",
-      "5:51 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line"),
+      "5:54 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line",
+      "6:33 partition-order: a stage with `partition` keeps the order of each key, and cannot keep that of its whole input; remove `order`, or `partition`"),
     Broken(
       "limits that leave nothing to work with",
       """
