@@ -66,7 +66,8 @@ extension RingsTests {
     Shape(name: "keys, parts of messages that come back", capacity: 1, emit: 4, readers: 2, isRedelivered: true, isPartitioned: true),
     Shape(name: "keys, calls in parts in the least memory", capacity: 5, emit: 3, readers: 2, payload: 17_000, isTight: true, isPartitioned: true),
     Shape(name: "keys, the newest dropped", messages: 9, capacity: 1, emit: 2, batch: 2, readers: 2, isCrowded: true, whenFull: .dropNewest, isPartitioned: true),
-    Shape(name: "keys, the oldest dropped", messages: 9, capacity: 2, emit: 3, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
+    Shape(name: "keys, the oldest dropped", messages: 9, capacity: 3, emit: 3, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
+    Shape(name: "keys, the oldest dropped, calls in parts", capacity: 2, emit: 5, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
     Shape(name: "the oldest dropped, messages that come back", messages: 9, capacity: 3, batch: 2, isCrowded: true, isRedelivered: true, whenFull: .dropOldest),
   ]
 
@@ -85,7 +86,7 @@ extension RingsTests {
       Shape(name: "calls in parts", messages: 2, capacity: 1, emit: 3),
       Shape(name: "one of two rings is full", messages: 3, capacity: 2, batch: 2, readers: 2, isCrowded: true),
       Shape(name: "the oldest dropped", messages: 6, capacity: 2, batch: 3, isCrowded: true, whenFull: .dropOldest),
-      Shape(name: "keys, the oldest dropped", messages: 4, capacity: 1, emit: 3, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
+      Shape(name: "keys, the oldest dropped", messages: 4, capacity: 2, emit: 2, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
     ], Victim.allCases)
   func everyStepOfRecovery(shape: Shape, victim: Victim) throws {
     var step = 0
