@@ -49,8 +49,9 @@ let package = Package(
     room("PluginKit", ["Specs"]),
     room("Curl", ["CCurl"]),
     room("Rings", ["Platform"]),
+    room("Filters", ["PluginKit", "Platform", "CJQ"]),
     room("Plugins", [
-      "PluginKit", "Specs", "Platform", "Curl", "CJQ", "CCrypto",
+      "PluginKit", "Specs", "Platform", "Curl", "Filters", "CCrypto",
       .product(name: "NIOCore", package: "swift-nio"),
       .product(name: "NIOPosix", package: "swift-nio"),
       .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -63,10 +64,10 @@ let package = Package(
     room("Native", ["PluginKit", "Platform", "CRingwayPlugin"]),
     // Linked with all that it needs, Swift's libraries too: an interpreter loads it.
     .target(
-      name: "WorkerABI", dependencies: ["Stages", "Python", "Rings", "PluginKit", "Platform"], exclude: ["python"], swiftSettings: settings,
+      name: "WorkerABI", dependencies: ["Stages", "Filters", "Plans", "Python", "Rings", "PluginKit", "Platform"], exclude: ["python"], swiftSettings: settings,
       linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
     room("Commands", [
-      "Supervision", "Stages", "Plugins", "Python", "Native", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
+      "Supervision", "Stages", "Plugins", "Filters", "Python", "Native", "PluginKit", "Documents", "Schemas", "Plans", "Specs", "Platform", "Rings",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], resources: [.embedInCode("Templates")]),
     .executableTarget(name: "ringway", dependencies: ["Commands"], swiftSettings: settings),
@@ -84,7 +85,7 @@ let package = Package(
     tests("PlatformTests", ["Platform"]),
     tests("RingsTests", ["Harness", "Rings", "Platform"]),
     tests("StepperTests", ["Harness"]),
-    tests("PluginsTests", ["Plugins", "PluginTesting", "PluginKit", "Specs", "Platform"]),
+    tests("PluginsTests", ["Plugins", "Filters", "PluginTesting", "PluginKit", "Specs", "Platform"]),
     tests("StagesTests", ["Stages", "PluginKit", "Plans", "Rings", "Platform", "Specs"]),
     tests("SupervisionTests", ["Harness", "Supervision", "Plans", "Rings", "Platform", "Specs"]),
     tests("CommandsTests", ["Harness", "ringway"], excluding: ["Golden"]),

@@ -1,4 +1,5 @@
 import Documents
+import Filters
 import Platform
 import Plans
 import Rings
@@ -157,6 +158,7 @@ struct Check {
       case .failed(let reason, let said): return .failed(reason, said: said)
       }
     }
+    all.filterProblem = { JQFilter.problem(with: $0, in: "key")?.message }
     all.ringBytes = { queue, producers, consumers in
       let least = RingShape.leastBytes(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: consumers) ?? 0
       let shape = RingShape(

@@ -2,6 +2,8 @@
 // other. Answers go to standard output, everything else to standard error.
 
 import ArgumentParser
+import Filters
+import Plans
 package import PluginKit
 import Platform
 import Plugins
@@ -18,6 +20,9 @@ package enum Commands {
   nonisolated(unsafe) private(set) static var plugins = Catalog.all + [.launched(Python.self)]
   nonisolated(unsafe) private(set) static var ringStart = RingStart.zero
 
+  /// The keys of partitions are jq filters.
+  private static func keys(_ rule: PartitionRule) throws -> Partition.KeyReader { try PartitionKey(rule.key, isText: rule.input == .text).read }
+
   static var specs: [PluginSpec] { plugins.map(\.spec) }
 
   /// Runs the command line that this process was started with: a worker's, or a person's.
@@ -30,7 +35,7 @@ package enum Commands {
     ringStart = start
     // A worker is this same program started again; it must be there in milliseconds, so it goes past the command line.
     if CommandLine.arguments.count > 1, CommandLine.arguments[1] == "__worker" {
-      runWorker(arguments: CommandLine.arguments, plugins: plugins + [.source(Replay.self)], load: NativeCatalog.load)
+      runWorker(arguments: CommandLine.arguments, plugins: plugins + [.source(Replay.self)], load: NativeCatalog.load, keys: keys)
     }
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "__plugin" { NativeCatalog.describe(CommandLine.arguments[2]) }
     CurrentProcess.fillStandardStreams()

@@ -59,6 +59,7 @@ struct ReplayCommand: ParsableCommand {
       name: "", plugin: Replay.spec.name, kind: .source,
       settings: .mapping([
         Node.Pair(key: "file", value: .string(path)), Node.Pair(key: "stage", value: .string(into == nil ? target : "")),
+        Node.Pair(key: "into", value: .string(target)),
       ]), resources: [.readsFiles(pattern: path, setting: "file")])
     try settings.run(
       plan.replaying(into: index, from: source, catalog: Commands.specs + [Replay.spec], surroundings: Check.surroundings()), common)

@@ -8,16 +8,18 @@ enum Table {
     // Columns for what seldom happens are there when it has.
     let hasLetters = report.stages.contains { $0.deadLettered > 0 }
     let hasDrops = report.stages.contains { $0.queueDropped > 0 }
+    let hasKeys = report.stages.contains { !$0.shares.isEmpty }
     let head =
       ["stage", "plugin", "processes", "in", "out", "errors"] + (hasLetters ? ["dead letters"] : []) + (hasDrops ? ["dropped when full"] : [])
-      + ["restarts", "busy", "waiting for input", "waiting for room"]
-    let rows = report.stages.map { stage in
-      [
-        stage.name, stage.plugin, String(stage.processes), stage.kind == .source ? "-" : String(stage.received), String(stage.emitted),
-        String(stage.errors),
-      ] + (hasLetters ? [String(stage.deadLettered)] : []) + (hasDrops ? [stage.kind == .source ? "-" : String(stage.queueDropped)] : []) + [
-        String(stage.restarts), percent(stage.busy), percent(stage.waitingInput), stage.kind == .sink ? "-" : percent(stage.waitingRoom),
-      ]
+      + (hasKeys ? ["skew"] : []) + ["restarts", "busy", "waiting for input", "waiting for room"]
+    let rows = report.stages.map { stage -> [String] in
+      let isSource = stage.kind == .source
+      var row = [stage.name, stage.plugin, String(stage.processes), isSource ? "-" : String(stage.received), String(stage.emitted), String(stage.errors)]
+      if hasLetters { row.append(String(stage.deadLettered)) }
+      if hasDrops { row.append(isSource ? "-" : String(stage.queueDropped)) }
+      if hasKeys { row.append(stage.skew.map { Quantity.fixed($0, 2) } ?? "-") }
+      row += [String(stage.restarts), percent(stage.busy), percent(stage.waitingInput), stage.kind == .sink ? "-" : percent(stage.waitingRoom)]
+      return row
     }
     return layout([head] + rows, columns: 0)
   }

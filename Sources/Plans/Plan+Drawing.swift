@@ -27,7 +27,8 @@ extension Plan {
   func arrowLabel(_ writer: Int, _ reader: Int) -> String {
     let ports = ports(from: writer, to: reader)
     let names = ports == [0] ? "" : ports.map { $0 == 0 ? "main" : String(stages[writer].portName($0).dropFirst(stages[writer].name.count + 1)) }.joined(separator: ", ") + ": "
-    return names + (stages[reader].queue.map { "\($0.described), reserves \(Quantity.describe(bytes: $0.reservedBytes))" } ?? "")
+    let reserved = Quantity.describe(bytes: reservedBytes(ofStage: reader))
+    return names + (stages[reader].queueDescribed.map { "\($0), reserves \(reserved)" } ?? "")
   }
 
   /// `0, 2-5`, of numbers in order.
@@ -48,9 +49,10 @@ extension Plan {
 }
 
 extension Stage {
-  /// What holds its processes down: `at most 100/s`.
+  /// What holds its processes down, or keeps messages from them: `at most 100/s`.
   var restraints: [String] {
     var all: [String] = []
+    if let partition { all.append("partitioned by \(Plan.oneLine(partition.key))") }
     let limits = [
       limits.memoryBytes.map { "memory \(Quantity.describe(bytes: $0))" }, limits.files.map { "files \($0)" },
       limits.cpuSeconds.map { "cpu \(Quantity.describe(.seconds($0)))" },

@@ -41,6 +41,7 @@ extension Plan {
   /// What holds its processes down, as far as the file names it.
   private func restraints(_ stage: Stage) -> [(String, JSON)] {
     var all: [(String, JSON)] = []
+    if let partition = stage.partition { all.append(("partition", partition.json)) }
     if let batch = stage.batch {
       all.append(("batch", ["count": .integer(batch.count), "bytes": batch.bytes.map(JSON.integer) ?? .null, "within_seconds": .number(Double(batch.within) / 1e9)]))
     }

@@ -73,7 +73,7 @@ extension Plan {
     if readers.count > 1 { remarks.append("each message to " + readers.map { stages[$0].name }.joined(separator: ", ")) }
     remarks += stage.restraints
     return [
-      name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queue?.described ?? "",
+      name, Plan.oneLine(stage.plugin), String(stage.processes), stage.queueDescribed ?? "",
       stage.queue.map { Quantity.describe(bytes: $0.reservedBytes) } ?? "", remarks.joined(separator: "; "),
     ]
   }

@@ -41,7 +41,7 @@ package struct Plan: Sendable {
 
   package func index(of stage: String) -> Int? { links.indexes[stage] }
 
-  /// The stages that read this one, by index, in the order of `stages`; each has a ring of its own.
+  /// The stages that read this one, by index, in the order of `stages`; each has a ring of its own, or one for each of its processes.
   package func readers(of stage: Int) -> [Int] { links.readers[stage] }
 
   /// The stages that this one reads, by index.
@@ -54,18 +54,19 @@ package struct Plan: Sendable {
 
   // MARK: Memory
 
-  /// Asks what the ring in front of each stage reserves.
+  /// Asks what the rings in front of each stage reserve.
   mutating func reserve(_ surroundings: Surroundings) {
     for i in stages.indices {
       guard let queue = stages[i].queue else { continue }
       let producers = writers(to: i).reduce(0) { $0 + stages[$1].processes }
-      let bytes = surroundings.ringBytes(queue, producers, stages[i].processes)
-      stages[i].queue?.reservedBytes = bytes.reserved
+      let bytes = surroundings.ringBytes(queue, producers, stages[i].processesOfAQueue)
+      let (all, isTooMuch) = bytes.reserved.multipliedReportingOverflow(by: stages[i].queues)
+      stages[i].queue?.reservedBytes = isTooMuch ? Int.max : all
       stages[i].queue?.leastBytes = bytes.least
     }
   }
 
-  /// Bytes of address space that the queue in front of a stage reserves; memory is taken only as it is touched.
+  /// Bytes of address space that the queues in front of a stage reserve; memory is taken only as it is touched.
   package func reservedBytes(ofStage index: Int) -> Int { stages[index].queue?.reservedBytes ?? 0 }
 
   /// Bytes that all queues reserve together.
@@ -91,6 +92,8 @@ package struct Stage: Sendable {
   package var processes: Int
   /// Nil for a source.
   package var queue: Queue?
+  /// How its processes share its messages; nil where each takes what comes next.
+  package var partition: PartitionRule?
   /// The mapping under `with:`, expanded; `.mapping([])` when there is none. May hold secrets.
   package var settings: Node
   /// What of the settings must be the same when a run is resumed, without anything secret; the planner fills it in.
@@ -140,7 +143,7 @@ package struct Stage: Sendable {
   }
 }
 
-/// The queue in front of a stage.
+/// The queue in front of a stage; one of several alike where the stage has a `partition`.
 package struct Queue: Sendable, Equatable {
   /// Messages waiting or being worked on.
   package var capacity: Int
@@ -149,7 +152,7 @@ package struct Queue: Sendable, Equatable {
   /// The most memory that it may reserve; nil for as much as its messages can need.
   package var bytes: Int?
   package var whenFull = WhenFull.block
-  /// What its ring reserves, in bytes, and the least that it can do with; the planner fills it in.
+  /// What all rings of the stage reserve, in bytes, and the least that one can do with; the planner fills it in.
   package var reservedBytes = 0
   package var leastBytes = 0
 

@@ -7,7 +7,8 @@ extension Planner {
     var all = 0
     for i in drafts.indices {
       let draft = drafts[i]
-      let capacity = draft.stage.queue?.capacity ?? Int.max
+      // Where each process has a queue of its own there are as many queues as are needed.
+      let capacity = draft.stage.partition == nil ? draft.stage.queue?.capacity ?? Int.max : Int.max
       let isSingle = draft.spec?.processes == .one
       let cpus = draft.stage.affinity.isEmpty ? surroundings.usableCPUs : min(surroundings.usableCPUs, draft.stage.affinity.count)
       checkAffinity(draft)
@@ -117,7 +118,7 @@ extension Planner {
     let place = queue?["message"] != nil ? most.place("queue", "message") : queue?["capacity"] != nil ? most.place("queue", "capacity") : most.keySpan
     let largest = largest(needs.map { need in
       let queue = need.draft.stage.queue ?? Queue()
-      return ("\"\(need.draft.name)\" (\(queue.described))", need.bytes)
+      return ("\"\(need.draft.name)\" (\(need.draft.stage.queueDescribed ?? queue.described))", need.bytes)
     }) { Quantity.describe(bytes: $0) }
     report(
       "memory-budget",
@@ -147,18 +148,19 @@ extension Planner {
     for draft in drafts {
       guard let index = plan.index(of: draft.name) else { continue }
       let stage = plan.stages[index]
-      if let queue = stage.queue, queue.whenFull == .dropOldest, queue.capacity <= stage.processes {
+      let takers = stage.processesOfAQueue
+      if let queue = stage.queue, queue.whenFull == .dropOldest, queue.capacity <= takers {
         report(
           "drop-oldest-capacity",
           "the queue takes \(queue.capacity) \(queue.capacity == 1 ? "message" : "messages"), all of which may be worked on at once: then none is there to be dropped",
           draft.place("queue", "when_full"), draft.path + ".queue.capacity",
-          "raise `capacity` to at least \(stage.processes + 1)" + (stage.processes > 1 ? ", or lower `processes`" : ""))
+          "raise `capacity` to at least \(takers + 1)" + (takers > 1 ? ", or lower `processes`" : ""))
       }
       let readers = plan.readers(of: index).count
       if readers > Plan.mostCountedReaders, !plan.isUniform(index) {
         report(
           "too-many-readers",
-          "\(readers) stages read \"\(draft.name)\", but where ports are read or a queue drops at most \(Plan.mostCountedReaders) can be counted apart", draft.keySpan,
+          "\(readers) stages read \"\(draft.name)\", but where ports are read, a queue drops or keys decide, at most \(Plan.mostCountedReaders) can be counted apart", draft.keySpan,
           draft.path, "read it through a stage that hands everything on")
       }
     }
@@ -185,9 +187,9 @@ extension Planner {
     var worker = 0
     for (i, stage) in plan.stages.enumerated() {
       let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
-      // A ring and the cells; for each worker its process, its control socket and what it prints.
-      runner += (stage.queue == nil ? 1 : 2) + sockets + 3 * stage.processes
-      let own = Self.workerDescriptors + sockets + plan.readers(of: i).count
+      // The rings and the cells; for each worker its process, its control socket and what it prints.
+      runner += 1 + stage.queues + sockets + 3 * stage.processes
+      let own = Self.workerDescriptors + sockets + plan.readers(of: i).reduce(0) { $0 + plan.stages[$1].queues }
       worker = max(worker, own)
       checkFiles(stage, needed: own)
     }

@@ -15,6 +15,7 @@ extension Planner {
     draft.stage.library = spec?.library
     readInputs(&draft)
     readQueue(&draft, given)
+    readPartition(&draft, given)
     draft.count = given[StageKeys.processes]
     let restart = read(RestartKeys.group, given[StageKeys.restart], pair.keySpan, path + ".restart")
     draft.stage.restart = RestartLimits(

@@ -39,9 +39,9 @@ extension Plan {
     stages[reader].inputs.map(StageInput.init).filter { $0.stage == stages[writer].name }.compactMap { stages[writer].port($0.port) }.sorted()
   }
 
-  /// Whether every reader of a stage gets all that it hands on. Where not, the cells of its workers count each reader's share apart.
+  /// Whether every reader of a stage gets all that it hands on, through one queue. Where not, the cells of its workers count each reader's share apart.
   package func isUniform(_ writer: Int) -> Bool {
-    readers(of: writer).allSatisfy { ports(from: writer, to: $0) == [0] && stages[$0].queue?.whenFull ?? .block == .block }
+    readers(of: writer).allSatisfy { ports(from: writer, to: $0) == [0] && stages[$0].queue?.whenFull ?? .block == .block && stages[$0].partition == nil }
   }
 
   /// How many readers are counted apart: a cell has room for so many.

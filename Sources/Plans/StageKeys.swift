@@ -33,6 +33,12 @@ enum StageKeys {
       return (node.integer ?? node.double.flatMap(Int.init(exactly:))).flatMap { 1...most ~= $0 ? .number($0) : nil }
     })
   static let queue = nested("queue", "The queue in front of the stage.", QueueKeys.group, example: ["capacity": 64, "message": "1MiB"])
+  static let partition = nested(
+    "partition",
+    """
+    Shares the stage's messages among its processes by their keys: each process has a queue of its own, with `queue` for each, and equal keys go to the same \
+    process, in the order in which each process before it made them, also over restarts.
+    """, PartitionKeys.group, example: ["key": ".user"])
   static let with = Setting<[Node.Pair]>(
     "with", "The plugin's settings.", schema: ["type": "object"], expected: "a mapping of the plugin's settings", default: [],
     defaultJSON: nil, isRequired: false, example: ["count": 1000], decode: \.pairs)
@@ -122,7 +128,7 @@ enum StageKeys {
   static let group = SettingGroup(
     title: "a stage",
     settings: [
-      plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration,
+      plugin([]).declaration, description.declaration, inputs.declaration, ignore.declaration, processes.declaration, queue.declaration, partition.declaration,
       with.declaration, restart.declaration, onError.declaration, timeout.declaration, startupTimeout.declaration, rate.declaration, order.declaration, batch.declaration, limits.declaration, nice.declaration, affinity.declaration,
       environment.declaration,
       directory.declaration,

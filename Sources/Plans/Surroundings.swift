@@ -23,6 +23,9 @@ package struct Surroundings: Sendable {
   /// Bytes that the ring of such a queue reserves, and the least that it can do with.
   package var ringBytes: @Sendable (_ queue: Queue, _ producers: Int, _ consumers: Int) -> (reserved: Int, least: Int) = { _, _, _ in (0, 0) }
 
+  /// What is wrong with a filter in the jq language, in a sentence; nil when it compiles.
+  package var filterProblem: @Sendable (String) -> String? = { _ in nil }
+
   /// The file of a program, absolute: a name is looked up in the stage's PATH, a path is relative to the pipeline file's folder.
   package var program: @Sendable (_ name: String, _ environment: [(name: String, value: String)], _ directory: String) -> String? = { _, _, _ in nil }
   /// Runs a program that answers to a question (`Inspection`).

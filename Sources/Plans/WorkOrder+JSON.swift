@@ -22,6 +22,13 @@ extension WorkOrder {
       ],
       "chaos": chaos?.json ?? .null,
       "batch": batch.map { ["count": .integer($0.count), "bytes": $0.bytes.map(JSON.integer) ?? .null, "within": .integer(Int(clamping: $0.within))] } ?? .null,
+      "partition": partition?.json ?? .null,
+      "partitions": .array(partitions.map { partition in
+        [
+          "reader": .string(partition.reader), "first": .integer(partition.outputs.lowerBound), "count": .integer(partition.outputs.count),
+          "rule": partition.rule.json,
+        ]
+      }),
     ]
     return Array(json.compact.utf8)
   }
@@ -65,5 +72,12 @@ extension WorkOrder {
       memoryBytes: limits?["memory_bytes"]?.integer, files: limits?["files"]?.integer, cpuSeconds: limits?["cpu_seconds"]?.integer)
     rate = node["rate"]?.double.flatMap { $0 > 0 ? $0 : nil }
     chaos = node["chaos"].flatMap(Chaos.init)
+    partition = PartitionRule(node["partition"])
+    partitions = (node["partitions"]?.items ?? []).compactMap { item in
+      guard let reader = item["reader"]?.string, let first = item["first"]?.integer, let count = item["count"]?.integer,
+        let rule = PartitionRule(item["rule"]), first >= 0, count > 0, count <= outputs.count, first <= outputs.count - count
+      else { return nil }
+      return Partition(reader: reader, outputs: first..<first + count, rule: rule)
+    }
   }
 }

@@ -30,6 +30,19 @@ package struct WorkOrder: Sendable {
     }
   }
 
+  /// Outputs that share messages by their keys: the queues of one reader.
+  package struct Partition: Sendable, Equatable {
+    package var reader: String
+    package var outputs: Range<Int>
+    package var rule: PartitionRule
+
+    package init(reader: String, outputs: Range<Int>, rule: PartitionRule) {
+      self.reader = reader
+      self.outputs = outputs
+      self.rule = rule
+    }
+  }
+
   package var stage: String
   package var plugin: String
   /// The shared library that brings the plugin, absolute; nil for one of this program.
@@ -58,6 +71,9 @@ package struct WorkOrder: Sendable {
   package var cells: Int
   package var input: Attachment?
   package var outputs: [Attachment]
+  package var partitions: [Partition] = []
+  /// The stage's own: how the key of a message was found that comes here.
+  package var partition: PartitionRule?
   package var sockets: [Int]
   package var standardOutput: Int?
   /// The descriptor of the file that this worker locks for as long as it lives; nil when the run ends with its runner.

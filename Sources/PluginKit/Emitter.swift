@@ -11,6 +11,12 @@ public protocol Emitter: AnyObject {
   /// - Throws: as above
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int) throws
 
+  /// Hands on a copy of these bytes by a port, and names the message's key: stages that share messages by their keys (`partition`) take this
+  /// one instead of what their filter says.
+  ///
+  /// - Parameter key: makes the key's JSON text; called when there is such a reader, and not otherwise
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int, key: () throws -> [UInt8]) throws
+
   /// Memory for a message of this many bytes, in place in the ring; its content is undefined. Fill it, then call
   /// `emitReserved`. A second reservation before that replaces the first.
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer
@@ -20,6 +26,11 @@ public protocol Emitter: AnyObject {
 }
 
 extension Emitter {
+  /// For an emitter that nobody shares messages behind.
+  public func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int, key: () throws -> [UInt8]) throws {
+    if port == 0 { try emit(payload, as: format) } else { try emit(payload, as: format, to: port) }
+  }
+
   public func emit(_ payload: UnsafeRawBufferPointer) throws { try emit(payload, as: .bytes) }
 
   public func emit(_ bytes: [UInt8], as format: MessageFormat = .bytes) throws {

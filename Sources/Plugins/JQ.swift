@@ -1,4 +1,4 @@
-import CJQ
+import Filters
 import PluginKit
 
 /// Runs a jq filter over each message.
@@ -43,20 +43,12 @@ struct JQ: Transform {
   }
 
   mutating func process(_ message: Message, _ out: any Emitter) throws {
-    try filter.run(try reader.value(of: message)) { result in
-      try emit(result, out)
+    try filter.run(try reader.value(of: message.payload)) { result in
+      defer { result.free() }
+      let isText = isRaw && result.isString
+      try result.withText(asIs: isText) { try out.emit($0, as: isText ? .text : .json) }
       return true
     }
-  }
-
-  /// Consumes the result.
-  private func emit(_ result: jv, _ out: any Emitter) throws {
-    let isText = isRaw && jv_get_kind(result) == JV_KIND_STRING
-    let text = isText ? result : jv_dump_string(result, 0)
-    defer { jv_free(text) }
-    let length = Int(jv_string_length_bytes(jv_copy(text)))
-    guard let characters = jv_string_value(text) else { return }
-    try out.emit(UnsafeRawBufferPointer(start: characters, count: length), as: isText ? .text : .json)
   }
 
   mutating func close() throws {

@@ -9,6 +9,8 @@ package struct Letter {
   package let pipeline: String
   /// Nil for what a source could not make: there is nothing to send.
   package let message: (payload: [UInt8], format: MessageFormat)?
+  /// The JSON text of the key by which the message came to its stage; nil where no keys decide.
+  package let key: [UInt8]?
 
   package init(_ line: [UInt8]) throws(NoLetter) {
     let (node, problems) = JSONText.parse(line)
@@ -21,6 +23,7 @@ package struct Letter {
     stage = try text("stage")
     pipeline = try text("pipeline")
     _ = try text("error")
+    key = node["key"].flatMap { $0.isNull ? nil : Array(JSON($0).compact.utf8) }
     if let value = node["payload"] ?? node["payload_base64"] {
       guard let written = value.string else { throw NoLetter("its payload is \(value.described), and no string") }
       guard let payload = node["payload"] == nil ? Base64.decode(written) : Array(written.utf8) else {

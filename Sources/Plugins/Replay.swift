@@ -8,8 +8,10 @@ package struct Replay: Source {
   private static let file = Setting.path("file", "A file of dead letters.")
   private static let stage = Setting.string("stage", "The only stage whose letters are sent; empty for all.", default: "", allowEmpty: true)
 
+  private static let into = Setting.string("into", "The stage that the messages go into.", default: "", allowEmpty: true)
+
   package static let spec = PluginSpec(
-    "replay", .source, "Sends the messages of dead letters again.", processes: .one, settings: [file.declaration, stage.declaration], example: "",
+    "replay", .source, "Sends the messages of dead letters again.", processes: .one, settings: [file.declaration, stage.declaration, into.declaration], example: "",
     resources: { [.readsFiles(pattern: $0[file], setting: "file")] })
 
   /// No queue takes more, so nothing longer was ever written as a letter.
@@ -19,10 +21,12 @@ package struct Replay: Source {
   /// from the file and from where its letter stands in it.
   private var lines: FileRead
   private let stage: String
+  private let into: String
   private let letter = LineCatcher()
 
   package init(_ given: Given, _ context: Context) throws {
     stage = given[Self.stage]
+    into = given[Self.into]
     lines = try FileRead(
       Given(["path": .string(given[Self.file]), "format": .string("jsonl"), "longest": .string("1GiB")], directory: given.directory), context)
   }
@@ -42,7 +46,12 @@ package struct Replay: Source {
     if !stage.isEmpty, read.stage != stage {
       throw MessageFailure("the file was changed since the run began: it has a letter of \"\(read.stage)\" now", isPermanent: true)
     }
-    try out.emit(message.payload, as: message.format)
+    // A key that was named for it nobody could find again; to another stage it means nothing.
+    if let key = read.key, read.stage == into {
+      try message.payload.withUnsafeBytes { try out.emit($0, as: message.format, to: 0) { key } }
+    } else {
+      try out.emit(message.payload, as: message.format)
+    }
     return step
   }
 

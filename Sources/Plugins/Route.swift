@@ -1,4 +1,4 @@
-import CJQ
+import Filters
 import PluginKit
 
 /// Hands each message on by the ports whose conditions it meets, unchanged.
@@ -72,8 +72,8 @@ struct Route: Transform {
   }
 
   mutating func process(_ message: Message, _ out: any Emitter) throws {
-    let value = try reader.value(of: message)
-    defer { jv_free(value) }
+    let value = try reader.value(of: message.payload)
+    defer { value.free() }
     var isTaken = false
     for (i, condition) in conditions.enumerated() where try meets(condition, value) {
       try out.emit(message.payload, as: message.format, to: i + 1)
@@ -83,12 +83,11 @@ struct Route: Transform {
     if !isTaken { try out.emit(message.payload, as: message.format, to: conditions.count + 1) }
   }
 
-  private func meets(_ condition: JQFilter, _ value: jv) throws -> Bool {
+  private func meets(_ condition: JQFilter, _ value: JQValue) throws -> Bool {
     var isMet = false
-    try condition.run(jv_copy(value)) { result in
-      let kind = jv_get_kind(result)
-      isMet = kind != JV_KIND_FALSE && kind != JV_KIND_NULL
-      jv_free(result)
+    try condition.run(value.copy()) { result in
+      isMet = result.isMet
+      result.free()
       return !isMet
     }
     return isMet

@@ -64,7 +64,7 @@ package enum Python: LaunchedPlugin {
     "python", [.source, .transform, .sink], "Calls a Python function, generator or class.",
     details: """
       Without inputs it is a source: the callable returns an iterator, and each value is a message. Otherwise it is called with each message's value: None hands on nothing, \
-      a list or a generator hands on each of its items, anything else is one message. `Message(value, port=…)` of the module `ringway` says the same explicitly, hands on a list as one value, and names one of `ports`. \
+      a list or a generator hands on each of its items, anything else is one message. `Message(value, port=…)` of the module `ringway` says the same explicitly, hands on a list as one value, and names one of `ports`; `key=…`, any JSON value, decides instead of the key of a reader with `partition`. \
       A class is constructed once in each worker, its instance is called for each message, and `close()` at the end if it has one. \
       An exception is the message's failure, with its traceback in the log; a crash of the process is a death like any other. What is printed goes to the log. \
       The module is imported before anything starts, to check the name and the arguments.

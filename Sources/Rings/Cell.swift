@@ -82,7 +82,7 @@ package final class CellBlock: Sendable {
 ///     256   record, the copy of odd sequences
 ///     512   statistics
 ///     1024  latencies: how many messages took how long
-///     2560  what was handed over and what was dropped at each output, beside the copy of even sequences
+///     2560  what was handed over to each reader and what was dropped there, beside the copy of even sequences
 ///     3312  the same for odd sequences
 ///     4080  in a file: whose cell it is, and a mark that it is one
 ///     4096  last words (`CommitCell.Death`)
@@ -106,24 +106,24 @@ package struct CommitCell: @unchecked Sendable {
 
   private func copy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 128 + Int(sequence & 1) * 128 }
 
-  /// How many outputs are counted apart.
+  /// How many readers are counted apart.
   package static let mostCounted = 47
 
   private func countsCopy(_ sequence: UInt64) -> UnsafeMutableRawPointer { base + 2560 + Int(sequence & 1) * Self.mostCounted * 16 }
 
-  /// What each output was given, what was dropped there among it, in the record in force.
-  package func counts(_ output: Int) -> (given: UInt64, dropped: UInt64) {
-    guard 0..<Self.mostCounted ~= output else { return (0, 0) }
-    let from = countsCopy(sequence) + output * 16
+  /// What a reader was given, what was dropped there among it, in the record in force.
+  package func counts(_ reader: Int) -> (given: UInt64, dropped: UInt64) {
+    guard 0..<Self.mostCounted ~= reader else { return (0, 0) }
+    let from = countsCopy(sequence) + reader * 16
     return (SharedWord(from).relaxed, SharedWord(from + 8).relaxed)
   }
 
-  /// The same for all outputs, one after the other.
+  /// The same for all readers, one after the other.
   var allCounts: [UInt64] { (0..<(2 * Self.mostCounted)).map { SharedWord(countsCopy(sequence) + $0 * 8).relaxed } }
 
   /// Writes the other copy and makes it the one in force, with busy set.
   ///
-  /// - Parameter counts: what each output was given and what was dropped there; empty where all of them get the same and nothing is dropped
+  /// - Parameter counts: what each reader was given and what was dropped there; empty where all of them get the same and nothing is dropped
   func commit(_ record: CellRecord, _ counts: [UInt64]) throws {
     let next = sequence + 1
     record.write(to: copy(next))

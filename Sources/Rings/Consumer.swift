@@ -16,6 +16,8 @@ package struct Lease: BitwiseCopyable {
   package let deaths: Int
   /// The one that gave it back last by its death; 0 when none has.
   package let lastOwner: WorkerNumber
+  /// How long the key behind the payload is; 0 for none.
+  let keyLength: UInt32
   /// How many of its outputs have gone on in parts.
   package let skip: UInt64
   /// What its writer says of the payload; 0...15, and nothing to the ring.
@@ -27,6 +29,12 @@ package struct Lease: BitwiseCopyable {
     var slot: Int32
     var segment: Int32
     var generation: UInt32
+  }
+
+  /// The key that was named for it, as JSON text; nil for one that follows from the payload. Valid as long as the payload.
+  package var key: UnsafeRawBufferPointer? {
+    if keyLength == 0 { return nil }
+    return UnsafeRawBufferPointer(start: payload.baseAddress.map { $0 + payload.count }, count: Int(keyLength))
   }
 
   /// Whether it must be worked on alone: it may be what kills workers, or it was handed on in parts.
@@ -185,10 +193,18 @@ struct Consumer: ~Copyable {
       throw RingCorruption("slot \(i) points outside its ring")
     }
     let aux = SlotAux(raw: fields.aux.relaxed)
+    var payload = UnsafeRawBufferPointer(start: bytes.base + offset, count: length)
+    var keyLength = 0
+    if aux.isKeyed {
+      guard let found = TravellingKey.length(in: payload) else { throw RingCorruption("the key in slot \(i) is longer than its message") }
+      keyLength = found
+      payload = UnsafeRawBufferPointer(rebasing: payload.dropLast(found + TravellingKey.overhead))
+    }
     return Lease(
-      slot: i, payload: UnsafeRawBufferPointer(start: bytes.base + offset, count: length),
+      slot: i, payload: payload,
       id: MessageID(high: fields.idHigh.relaxed, low: fields.idLow.relaxed), sequence: fields.sequence.relaxed,
-      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(found.deaths), lastOwner: found.owner, skip: aux.skip, format: UInt8(truncatingIfNeeded: aux.format),
+      published: fields.published.relaxed, errors: Int(aux.errors), deaths: Int(found.deaths), lastOwner: found.owner,
+      keyLength: UInt32(truncatingIfNeeded: keyLength), skip: aux.skip, format: UInt8(truncatingIfNeeded: aux.format),
       place: Lease.Place(
         slot: Int32(truncatingIfNeeded: i), segment: Int32(truncatingIfNeeded: segment), generation: UInt32(truncatingIfNeeded: extent >> 32)))
   }

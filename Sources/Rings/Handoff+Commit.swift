@@ -79,7 +79,7 @@ extension Handoff {
     let places = try outputs[output].leaseOldest(count)
     if places.isEmpty { return 0 }
     for place in places { try outputs[output].settle(place) }
-    counts[2 * output + 1] &+= UInt64(places.count)
+    counts[2 * readerOf[output] + 1] &+= UInt64(places.count)
     try cell.commit(record, counts)
     for place in places { try outputs[output].free(place) }
     try cell.clearBusy()
@@ -146,8 +146,8 @@ extension Handoff {
   func count(_ records: (Int) -> Int) {
     for i in 0..<outputs.count {
       let given = records(i)
-      counts[2 * i] &+= UInt64(given)
-      counts[2 * i + 1] &+= UInt64(outputs[i].dropped(given))
+      counts[2 * readerOf[i]] &+= UInt64(given)
+      counts[2 * readerOf[i] + 1] &+= UInt64(outputs[i].dropped(given))
     }
   }
 

@@ -46,12 +46,17 @@ package final class Handoff {
   // Behind pointers, for they are changed in place all the time.
   let input: UnsafeMutablePointer<Consumer>?
   let outputs: UnsafeMutableBufferPointer<Producer>
-  /// The outputs that read each port.
+  /// The outputs that read each port, but for those of partitions.
   let readers: [[Int]]
+  let partitions: [Partition]
+  /// The partitions that read each port.
+  let partitionReaders: [[Int]]
+  /// Which reader each output belongs to: all outputs of a partition are one reader's.
+  let readerOf: [Int]
   let whenFull: [WhenFull]
   /// The outputs whose queues drop what finds no room.
   let dropping: [Int]
-  /// Whether every output gets every message: nobody reads a port, and nobody drops.
+  /// Whether every output gets every message: nobody reads a port, nobody drops, and nobody shares messages by their keys.
   let isUniform: Bool
   let stageHash: UInt64
   let mostOutputs: Int
@@ -68,7 +73,9 @@ package final class Handoff {
   @exclusivity(unchecked) var ended = PlainBuffer<Call>(capacity: 256)
   /// Where outputs differ: for each ended call, how many records of each output belong to it and the ones before it.
   @exclusivity(unchecked) var ends = PlainBuffer<Int>(capacity: 256)
-  /// What each output was given and what was dropped there, where outputs differ.
+  /// Of each partition that reads the port of a message, the output that it goes to.
+  @exclusivity(unchecked) var chosen = PlainBuffer<Int>(capacity: 8)
+  /// What each reader was given and what was dropped there, where outputs differ.
   @exclusivity(unchecked) var counts: [UInt64]
   /// How often in a row the oldest messages went and others took their places.
   @exclusivity(unchecked) var dropRounds = 0
@@ -96,11 +103,12 @@ package final class Handoff {
   /// - Parameters:
   ///   - ports: what each output reads; nil when all of them read the main port and there is no other
   ///   - whenFull: what each output does without room; nil when all of them make the worker wait
+  ///   - partitions: outputs that share messages by their keys; those of one stand together
   ///   - isOrdered: whether outputs follow the order of the inputs: a call waits until those of all older inputs have been handed over
   ///   - promises: for measuring what each of them costs
   package init(
     worker: WorkerNumber, cell: CommitCell, input: (ring: Ring, lane: Int)?, outputs: [(ring: Ring, lane: Int)], ports: [PortSet]? = nil,
-    whenFull: [WhenFull]? = nil, stageHash: UInt64, isOrdered: Bool = false, promises: Promises = .all
+    whenFull: [WhenFull]? = nil, partitions: [Partition] = [], stageHash: UInt64, isOrdered: Bool = false, promises: Promises = .all
   ) {
     self.worker = worker
     self.cell = cell
@@ -108,8 +116,19 @@ package final class Handoff {
     let whenFull = whenFull ?? outputs.map { _ in .block }
     self.whenFull = whenFull
     dropping = whenFull.indices.filter { whenFull[$0] != .block }
-    isUniform = ports.allSatisfy { $0 == .main } && dropping.isEmpty
-    readers = (0..<PortSet.most).map { port in ports.indices.filter { ports[$0].contains(PortSet(port: port)) } }
+    isUniform = ports.allSatisfy { $0 == .main } && dropping.isEmpty && partitions.isEmpty
+    let partitions = partitions.filter { !$0.outputs.isEmpty && $0.outputs.upperBound <= outputs.count }
+    self.partitions = partitions
+    let isShared = outputs.indices.map { i in partitions.contains { $0.outputs.contains(i) } }
+    readers = (0..<PortSet.most).map { port in ports.indices.filter { !isShared[$0] && ports[$0].contains(PortSet(port: port)) } }
+    partitionReaders = (0..<PortSet.most).map { port in
+      partitions.indices.filter { ports[partitions[$0].outputs.lowerBound].contains(PortSet(port: port)) }
+    }
+    var reader = -1
+    readerOf = outputs.indices.map { i in
+      if !partitions.contains(where: { $0.outputs.contains(i) && $0.outputs.lowerBound < i }) { reader += 1 }
+      return reader
+    }
     self.stageHash = stageHash
     self.promises = promises
     self.isOrdered = isOrdered && input != nil
@@ -128,12 +147,13 @@ package final class Handoff {
     let tight = outputs.indices.filter { whenFull[$0] == .block && outputs[$0].ring.shape.isTight }.map { outputs[$0].ring.shape }
     mostAtOnce = tight.isEmpty ? nil : (tight.map(\.largeAtOnce).min() ?? Int.max, tight.map(\.smallAtOnce).min() ?? Int.max)
     record = cell.record
-    counts = isUniform ? [] : cell.allCounts + [UInt64](repeating: 0, count: max(0, 2 * (outputs.count - CommitCell.mostCounted)))
+    counts = isUniform ? [] : cell.allCounts + [UInt64](repeating: 0, count: max(0, 2 * (reader + 1 - CommitCell.mostCounted)))
   }
 
   deinit {
     ended.deallocate()
     ends.deallocate()
+    chosen.deallocate()
     input?.deinitialize(count: 1)
     input?.deallocate()
     outputs.deinitialize()
@@ -322,20 +342,28 @@ package final class Handoff {
   }
 
   /// Hands on by a port, to those who read it.
+  ///
+  /// - Parameter key: the JSON text of the message's key; nil for the one that follows from the payload
   @inline(never)
-  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int) throws {
-    let readers = readers(of: port)
-    if readers.isEmpty || ordinal < skip {
+  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int, key: [UInt8]? = nil) throws {
+    if ordinal < skip || !isRead(port) {
       ordinal += 1
       return
     }
+    let readers = readers(of: port)
     try checkLength(payload.count, readers)
+    let named = try choose(payload, port, key)
     try makeRoomInCall(for: payload.count)
-    let id = nextID
-    for i in readers { try outputs[i].append(payload, id, format: format) }
+    try append(payload, nextID, format, to: readers, key: named)
     if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
     ordinal += 1
     made += 1
+  }
+
+  /// To these outputs, and to those that were chosen by its key.
+  private func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID, _ format: UInt8, to readers: some Sequence<Int>, key: [UInt8]?) throws {
+    for i in readers { try outputs[i].append(payload, id, format: format) }
+    for k in 0..<chosen.count { try outputs[chosen[k]].append(payload, id, format: format, key: key) }
   }
 
   /// Hands on what a message that is given up becomes. However much of the call has gone on in parts, this goes too, by a name that
@@ -343,9 +371,10 @@ package final class Handoff {
   package func emitLetter(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int) throws {
     let readers = readers(of: port)
     try checkLength(payload.count, readers)
+    _ = try choose(payload, port, nil)
     let parent = hasInput ? inputID : MessageID.source(stage: stageHash, position: record.position)
     let id = parent.child(stage: stageHash, ordinal: .max &- (hasInput ? 0 : record.deadLettered))
-    for i in readers { try outputs[i].append(payload, id, format: format) }
+    try append(payload, id, format, to: readers, key: nil)
   }
 
   func readers(of port: Int) -> [Int] { readers.indices.contains(port) ? readers[port] : [] }
@@ -356,10 +385,13 @@ package final class Handoff {
     }
   }
 
-  /// Memory for one output of the main port, in place in its first reader's ring.
+  /// Memory for one output of the main port, in place in its first reader's ring; private where only its key will tell which ring that is.
   @inline(__always)
   package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    guard let first = isUniform ? (outputs.count == 0 ? nil : 0) : readers(of: 0).first else { return scratch(length) }
+    guard let first = isUniform ? (outputs.count == 0 ? nil : 0) : readers(of: 0).first else {
+      try checkLength(length, partitions(of: 0).map { partitions[$0].outputs.lowerBound })
+      return scratch(length)
+    }
     if isUniform {
       if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
     } else {
@@ -389,15 +421,25 @@ package final class Handoff {
   }
 
   func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
-    let readers = readers(of: 0)
-    if let first = readers.first, ordinal >= skip {
-      let id = nextID
-      outputs[first].finish(length, id, format: format)
-      let payload = outputs[first].lastPayload
-      for i in readers.dropFirst() { try outputs[i].append(payload, id, format: format) }
-      if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
-      made += 1
+    if ordinal < skip || !isRead(0) {
+      ordinal += 1
+      return
     }
+    let readers = readers(of: 0)
+    let id = nextID
+    if let first = readers.first {
+      _ = try choose(outputs[first].reserved(length), 0, nil)
+      outputs[first].finish(length, id, format: format)
+      try append(outputs[first].lastPayload, id, format, to: readers.dropFirst(), key: nil)
+      if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
+    } else {
+      let payload = UnsafeRawBufferPointer(rebasing: scratchBytes.bytes.prefix(max(0, length)))
+      _ = try choose(payload, 0, nil)
+      try makeRoomInCall(for: payload.count)
+      try append(payload, id, format, to: EmptyCollection(), key: nil)
+      if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
+    }
+    made += 1
     ordinal += 1
   }
 

@@ -37,9 +37,11 @@ package struct MessageID: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// A stage's name as a number: FNV-1a, 64 bits (draft-eastlake-fnv), then mixed.
-  package static func hash(_ name: String) -> UInt64 {
+  package static func hash(_ name: String) -> UInt64 { hash(name.utf8) }
+
+  static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
     var h: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in name.utf8 { h = (h ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    for byte in bytes { h = (h ^ UInt64(byte)) &* 0x100_0000_01b3 }
     return mix(h)
   }
 

@@ -22,6 +22,12 @@ extension Producer {
     isReserved = false
   }
 
+  /// The first bytes of the reservation; none when there is no reservation.
+  func reserved(_ length: Int) -> UnsafeRawBufferPointer {
+    if !isReserved { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    return UnsafeRawBufferPointer(rebasing: bytes(of: records.spareInPlace).prefix(max(0, length)))
+  }
+
   /// The reservation becomes a record of at most `length` bytes.
   @inline(__always)
   mutating func finish(_ length: Int, _ id: MessageID, format: UInt8) {
@@ -56,6 +62,14 @@ extension Producer {
       Processor.prefetchForWriting(to + payload.count)
     }
     finish(payload.count, id, format: format)
+  }
+
+  /// The same with a key that travels with the payload.
+  mutating func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID, format: UInt8, key: [UInt8]?) throws {
+    guard let key else { return try append(payload, id, format: format) }
+    let memory = try reserve(payload.count + key.count + TravellingKey.overhead)
+    TravellingKey.write(payload, key, to: memory)
+    finish(memory.count, id, format: format | SlotAux.keyed)
   }
 
   /// Names a record.

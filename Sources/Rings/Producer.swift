@@ -13,7 +13,7 @@ struct Producer: ~Copyable {
     var offset: UInt32
     var length: UInt32
     var id = MessageID(high: 0, low: 0)
-    /// What a reader is told of the payload, 0...15.
+    /// What a reader is told of the payload, 0...15, and beside it `SlotAux.keyed`.
     var format: UInt8 = 0
     /// The slot that was taken for it, and its lap.
     var slot = -1

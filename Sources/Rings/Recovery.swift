@@ -11,11 +11,14 @@ package enum Recovery {
     package var ring: Ring
     package var consumerLane: Int?
     package var producerLane: Int?
+    /// Which of the worker's readers the ring belongs to, where several belong to one (`Partition`); nil where each has one.
+    package var reader: Int?
 
-    package init(ring: Ring, consumerLane: Int? = nil, producerLane: Int? = nil) {
+    package init(ring: Ring, consumerLane: Int? = nil, producerLane: Int? = nil, reader: Int? = nil) {
       self.ring = ring
       self.consumerLane = consumerLane
       self.producerLane = producerLane
+      self.reader = reader
     }
   }
 
@@ -96,7 +99,8 @@ package enum Recovery {
       let held = (0..<ring.shape.capacity).count { ring.slot($0).state.isHeld && ring.slot($0).state.owner == worker }
       if held == 0 { continue }
       all += held
-      if output < CommitCell.mostCounted { counts[2 * output + 1] &+= UInt64(held) }
+      let reader = attachment.reader ?? output
+      if reader < CommitCell.mostCounted { counts[2 * reader + 1] &+= UInt64(held) }
     }
     if all > 0 { try cell.commit(cell.record, counts) }
   }

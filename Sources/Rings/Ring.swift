@@ -247,8 +247,8 @@ struct SlotFields: BitwiseCopyable {
   @inline(__always) var published: SharedWord { SharedWord(base + 56) }
 }
 
-/// errors(8) | mark(8) | format(4) | skip(44): how often the plugin has failed on the message, whether it is in hand, what its
-/// writer says of its bytes, and how many of its outputs have gone on in parts.
+/// errors(8) | mark(8) | format(4) | keyed(1) | skip(43): how often the plugin has failed on the message, whether it is in hand, what its
+/// writer says of its bytes, whether its key lies behind them, and how many of its outputs have gone on in parts.
 ///
 /// The mark is deaths + 1 while the plugin works on the message. Recovery counts a death only when the mark says so, and
 /// counting it makes the mark stale, so an interrupted recovery cannot count twice and nobody has to clear it.
@@ -256,15 +256,20 @@ struct SlotAux: BitwiseCopyable {
   var errors: UInt64
   var mark: UInt64
   var format: UInt64 = 0
+  /// Whether a key lies behind the payload (`TravellingKey`).
+  var isKeyed = false
   var skip: UInt64
 
   static let markShift: UInt64 = 48
   static let markBits: UInt64 = 0xff << markShift
+  /// Beside the format of a record: the message has its key with it.
+  static let keyed: UInt8 = 0x10
 
   init(raw: UInt64) {
     errors = raw >> 56
     mark = raw >> 48 & 0xff
     format = raw >> 44 & 0xf
+    isKeyed = raw >> 43 & 1 != 0
     skip = raw & Self.skipBits
   }
 
@@ -272,11 +277,12 @@ struct SlotAux: BitwiseCopyable {
   init(format: UInt8) {
     errors = 0
     mark = 0
-    self.format = UInt64(format)
+    self.format = UInt64(format & 0xf)
+    isKeyed = format & Self.keyed != 0
     skip = 0
   }
 
-  private static let skipBits: UInt64 = 0xfff_ffff_ffff
+  private static let skipBits: UInt64 = 0x7ff_ffff_ffff
 
-  var raw: UInt64 { min(errors, 255) << 56 | (mark & 0xff) << 48 | (format & 0xf) << 44 | skip & Self.skipBits }
+  var raw: UInt64 { min(errors, 255) << 56 | (mark & 0xff) << 48 | (format & 0xf) << 44 | (isKeyed ? 1 << 43 : 0) | skip & Self.skipBits }
 }

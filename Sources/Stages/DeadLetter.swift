@@ -18,11 +18,16 @@ struct DeadLetter {
   var deaths: Int
   var death: CommitCell.Death?
   var id: String
+  /// The key that decided which process got it; nil in a stage without `partition`, null where there is none or it is too long to repeat.
+  var key: JSON?
   /// How many of its outputs have gone on before it was given up.
   var handedOn: UInt64
 
   /// Longer texts lose their middle, so that a letter is never much longer than its message (`Plan.letterBytes`).
   private static let mostText = 8 << 10
+
+  /// A longer key is left out, for the same reason.
+  static let mostKey = 4 << 10
 
   /// - Parameter message: nil where a source could not make one
   func encoded(_ message: (payload: UnsafeRawBufferPointer, format: UInt8)?) -> [UInt8] {
@@ -31,6 +36,9 @@ struct DeadLetter {
       ("stage", .string(stage)), ("plugin", .string(plugin)), ("error", text(error)), ("attempts", .integer(errors + deaths)),
       ("errors", .integer(errors)), ("deaths", .integer(deaths)),
       ("signal", death.flatMap { $0.signal > 0 ? .integer($0.signal) : nil } ?? .null), ("id", id.isEmpty ? .null : .string(id)),
+    ]
+    if let key { pairs.append(("key", key)) }
+    pairs += [
       ("time", .string(WallClock.utc)), ("handed_on", .integer(Int(clamping: handedOn))),
     ]
     if !details.isEmpty { pairs.append(("details", text(details))) }

@@ -22,6 +22,12 @@ final class StageOutput: Emitter {
     do { try handoff.emit(payload, format: format.rawValue, to: port) } catch let error as RingError { throw error.asMessageFailure }
   }
 
+  func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int, key: () throws -> [UInt8]) throws {
+    guard handoff.wantsKey(port) else { return try port == 0 ? emit(payload, as: format) : emit(payload, as: format, to: port) }
+    let key = try key()
+    do { try handoff.emit(payload, format: format.rawValue, to: port, key: key) } catch let error as RingError { throw error.asMessageFailure }
+  }
+
   func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
     try deputy?.take()
     do { return try handoff.reserve(length) } catch let error as RingError { throw error.asMessageFailure }

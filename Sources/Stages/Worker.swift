@@ -1,7 +1,7 @@
 package import PluginKit
-import Plans
+package import Plans
 import Platform
-import Rings
+package import Rings
 import Specs
 
 /// Runs a worker process to its end.
@@ -11,15 +11,19 @@ import Specs
 ///     the process in `ps`
 ///   - plugins: every plugin that this program has
 ///   - load: loads the plugin of a shared library
-package func runWorker(arguments: [String], plugins: [AnyPlugin], load: @escaping LibraryLoader) -> Never {
+///   - keys: makes what finds the keys of messages
+package func runWorker(arguments: [String], plugins: [AnyPlugin], load: @escaping LibraryLoader, keys: @escaping KeyMaker) -> Never {
   guard arguments.count >= 5, let runner = Int32(arguments[4]) else {
     CurrentProcess.exit(ExitCode.usage.rawValue)
   }
-  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, load: load, arguments: arguments))
+  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, load: load, keys: keys, arguments: arguments))
 }
 
 /// Loads the plugin of a shared library: its path, and what the stage is.
 package typealias LibraryLoader = (_ path: String, _ kind: PluginSpec.Kind) throws -> (plugin: AnyPlugin, spec: PluginSpec)
+
+/// Makes what finds the keys of messages, by those who know the language of the rule.
+package typealias KeyMaker = (_ rule: PartitionRule) throws -> Partition.KeyReader
 
 /// Runs a worker in this process, which may be another program than the runner.
 ///
@@ -27,7 +31,9 @@ package typealias LibraryLoader = (_ path: String, _ kind: PluginSpec.Kind) thro
 ///   - runner: the process number of the runner
 ///   - arguments: handed on to a program that the worker becomes
 /// - Returns: the exit status of the process
-package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryLoader? = nil, arguments: [String] = []) -> Int32 {
+package func runWorker(
+  under runner: Int32, plugins: [AnyPlugin], load: LibraryLoader? = nil, keys: @escaping KeyMaker, arguments: [String] = []
+) -> Int32 {
   guard CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
   CurrentProcess.ignoreWriteSignals()
   let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
@@ -45,7 +51,7 @@ package func runWorker(under runner: Int32, plugins: [AnyPlugin], load: LibraryL
     if let library = order.library { control.send(.opening("opening \(library)")) }
     let (plugin, spec) = try find(order, plugins, load)
     if case .launched(let type) = plugin { try launch(type, order, arguments) }
-    let worker = try Worker(order, spec: spec, control: control)
+    let worker = try Worker(order, spec: spec, control: control, keys: keys)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
     case .transform(let type): try run(transform: type, worker)
@@ -162,12 +168,15 @@ struct Worker {
   let batch: Batch?
   /// Nil when nothing disturbs the worker on purpose.
   let chaos: ChaosMaker?
+  /// How the keys of the stage's own messages were found; nil where they have none.
+  private let key: Partition.KeyReader?
 
-  init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine) throws {
+  init(_ order: WorkOrder, spec: PluginSpec, control: ControlLine, keys: KeyMaker) throws {
     given = try order.given(spec)
     self.order = order
     self.control = control
     context = order.context
+    key = try order.partition.map(keys)
     do {
       func attach(_ attachment: WorkOrder.Attachment) throws -> (ring: Ring, lane: Int) {
         (try Ring(attaching: Int32(clamping: attachment.descriptor)), attachment.lane)
@@ -178,7 +187,9 @@ struct Worker {
       handoff = Handoff(
         worker: WorkerNumber(clamping: order.worker), cell: cell, input: input, outputs: try order.outputs.map(attach),
         ports: order.outputs.map { output in output.ports.reduce(PortSet()) { $0.union(PortSet(port: $1)) } },
-        whenFull: order.outputs.map { WhenFull(rawValue: $0.whenFull.rawValue) ?? .block }, stageHash: MessageID.hash(order.stage), isOrdered: order.isOrdered)
+        whenFull: order.outputs.map { WhenFull(rawValue: $0.whenFull.rawValue) ?? .block },
+        partitions: try order.partitions.map { Partition(outputs: $0.outputs, key: Self.named($0.reader, try keys($0.rule))) },
+        stageHash: MessageID.hash(order.stage), isOrdered: order.isOrdered)
       pacer = if let rate = order.rate { Pacer(RateGate(cells, rate: rate), handoff) } else { nil }
       batch = order.batch
       mostClaimed = max(batch?.count ?? 1, input.map { $0.ring.shape.capacity / max(2, 2 * $0.ring.shape.consumers) } ?? 1)
@@ -188,6 +199,15 @@ struct Worker {
     }
     chaos = ChaosMaker(order, handoff, cell, control)
     policy = MessagePolicy(retries: order.retries, deaths: order.deaths, then: order.then, maxDeadLetters: order.maxDeadLetters)
+  }
+
+  /// Lets a failure say whose rule finds no key. Another try would find the same.
+  private static func named(_ reader: String, _ key: @escaping Partition.KeyReader) -> Partition.KeyReader {
+    { text, isNamed in
+      do { return try key(text, isNamed) } catch let failure as MessageFailure {
+        throw MessageFailure("no key for \"\(reader)\" (`partition`): \(failure.description)", isPermanent: true, details: failure.details)
+      }
+    }
   }
 
   /// Told after the plugin has been opened: the runner lets the sources go when every stage is ready.
@@ -232,7 +252,7 @@ struct Worker {
       let letter = letter(lease, error, errors).encoded(lease.map { ($0.payload, $0.format) })
       do {
         try letter.withUnsafeBytes { try handoff.emitLetter($0, format: MessageFormat.json.rawValue, to: order.deadLetterPort) }
-      } catch let refused as RingError {
+      } catch let refused where refused is RingError || refused is MessageFailure {
         throw stop("; its dead letter cannot be handed on: \(refused)")
       }
       handoff.end(.deadLettered)
@@ -243,7 +263,14 @@ struct Worker {
   private func letter(_ lease: Lease?, _ error: any Error, _ errors: Int) -> DeadLetter {
     DeadLetter(
       stage: order.stage, plugin: order.plugin, file: order.file, error: "\(error)", details: (error as? MessageFailure)?.details ?? "",
-      errors: errors, deaths: lease?.deaths ?? 0, death: lease.flatMap(lastDeath), id: lease?.id.hex ?? "", handedOn: lease?.skip ?? 0)
+      errors: errors, deaths: lease?.deaths ?? 0, death: lease.flatMap(lastDeath), id: lease?.id.hex ?? "", key: key.map { shownKey(lease, $0) },
+      handedOn: lease?.skip ?? 0)
+  }
+
+  /// The key that a message came here by: the one that was named for it, else what the rule says once more.
+  private func shownKey(_ lease: Lease?, _ key: Partition.KeyReader) -> JSON {
+    guard let lease, let text = lease.key.map(Array.init) ?? (try? key(lease.payload, false)), text.count <= DeadLetter.mostKey else { return .null }
+    return JSONText.parse(text).node.map(JSON.init) ?? .null
   }
 
   /// How the last worker died that had the message in hand.

@@ -26,10 +26,27 @@ package struct RunReport: Sendable {
     package var p50 = 0.0
     package var p99 = 0.0
     package var longest = 0.0
-    /// Messages in its queue, and how many it takes; nil for a source.
+    /// Messages in its queues, and how many they take; nil for a source.
     package var queued: Int?
     package var capacity: Int?
     package var chaos = ChaosCounts()
+    /// What each of its processes got, where keys decide which one gets a message; empty elsewhere.
+    package var shares: [Share] = []
+
+    /// How uneven the keys are: how many times as much as a fair share the process got that got most. 1 is even, and as many as there are
+    /// processes means that one got all. Nil where no keys decide, and where nothing came.
+    package var skew: Double? {
+      let all = shares.reduce(0.0) { $0 + Double($1.received) }
+      guard all > 0, let most = shares.map(\.received).max() else { return nil }
+      return Double(most) * Double(shares.count) / all
+    }
+  }
+
+  /// What one process of a stage got.
+  package struct Share: Sendable, Equatable {
+    package var received: Int
+    /// The time it was busy, as a fraction of the whole run.
+    package var busyOfRun = 0.0
   }
 
   /// What `--chaos` has done.
@@ -93,6 +110,7 @@ package struct RunReport: Sendable {
     for i in stages.indices {
       report.stages[i].busy = 0
       report.stages[i].busyOfRun = 0
+      for k in stages[i].shares.indices { report.stages[i].shares[k].busyOfRun = 0 }
       report.stages[i].waitingInput = 0
       report.stages[i].waitingRoom = 0
     }
@@ -101,6 +119,13 @@ package struct RunReport: Sendable {
 
   package var json: JSON {
     func rounded(_ value: Double, _ digits: Double) -> JSON { .number((value * digits).rounded() / digits) }
+    /// With how its keys are spread, if keys decide.
+    func spread(_ json: JSON, _ stage: StageReport) -> JSON {
+      guard !stage.shares.isEmpty, case .object(let pairs) = json else { return json }
+      return .object(pairs + [
+        ("skew", stage.skew.map { rounded($0, 1000) } ?? .null), ("in_by_process", .array(stage.shares.map { .integer($0.received) })),
+      ])
+    }
     /// With what `--chaos` has done, if it was asked for.
     func disturbed(_ json: JSON, _ counts: ChaosCounts, _ more: [(String, JSON)] = []) -> JSON {
       guard chaosSeed != nil, case .object(let pairs) = json else { return json }
@@ -114,7 +139,7 @@ package struct RunReport: Sendable {
       "stages": .object(stages.map { stage in
         (
           stage.name,
-          disturbed([
+          disturbed(spread([
             "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
             "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
             "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped),
@@ -122,7 +147,7 @@ package struct RunReport: Sendable {
             "busy": rounded(stage.busy, 10_000), "waiting_input": rounded(stage.waitingInput, 10_000),
             "waiting_room": rounded(stage.waitingRoom, 10_000),
             "latency_ms": ["p50": rounded(stage.p50, 1000), "p99": rounded(stage.p99, 1000), "max": rounded(stage.longest, 1000)],
-          ], stage.chaos)
+          ], stage), stage.chaos)
         )
       }),
       "ledger": .object(ledger.map { line in
@@ -145,14 +170,21 @@ package struct Bottleneck: Sendable, Equatable {
   package var sentence: String
 
   /// The busiest stage limits the run. Its neighbours bear witness: those before it wait for room, those after it for
-  /// input. Nil when no stage was busy enough to be called a limit.
+  /// input. Where keys decide, a single busy process is enough, since the others cannot help it. Nil when no stage was busy enough to be
+  /// called a limit.
   package static func find(in stages: [RunReport.StageReport], writers: [[Int]], readers: [[Int]]) -> Bottleneck? {
-    guard let index = stages.indices.max(by: { stages[$0].busyOfRun < stages[$1].busyOfRun }), stages[index].busyOfRun >= 0.2 else { return nil }
+    func load(_ stage: RunReport.StageReport) -> Double { max(stage.busyOfRun, stage.hotProcess?.busyOfRun ?? 0) }
+    guard let index = stages.indices.max(by: { load(stages[$0]) < load(stages[$1]) }), load(stages[index]) >= 0.2 else { return nil }
     let stage = stages[index]
     func percent(_ value: Double) -> String { Quantity.fixed(value * 100, 0) + " %" }
-    var parts = [
-      "busy \(percent(stage.busy)) of the time" + (stage.processes > 1 ? " in \(stage.processes) processes" : "")
-    ]
+    var parts: [String] = []
+    if let hot = stage.hotProcess {
+      parts.append(
+        "its process \(stage.name)[\(hot.process)] got \(percent(hot.share)) of the messages by their keys and was busy \(percent(hot.busyOfRun)) of the time, "
+          + "\(stage.processes == 2 ? "the other one" : "the \(stage.processes - 1) others") \(percent(hot.othersBusy))")
+    } else {
+      parts.append("busy \(percent(stage.busy)) of the time" + (stage.processes > 1 ? " in \(stage.processes) processes" : ""))
+    }
     if let before = writers[index].max(by: { stages[$0].waitingRoom < stages[$1].waitingRoom }), stages[before].waitingRoom >= 0.1 {
       parts.append("\(stages[before].name) waited \(percent(stages[before].waitingRoom)) for room in its queue")
     }
@@ -160,5 +192,17 @@ package struct Bottleneck: Sendable, Equatable {
       parts.append("\(stages[after].name) waited \(percent(stages[after].waitingInput)) for input")
     }
     return Bottleneck(stage: stage.name, sentence: "\(stage.name) limits the run: " + parts.joined(separator: ", "))
+  }
+}
+
+extension RunReport.StageReport {
+  /// The process that has more to do than the others together could balance: it is busy, and the others are hardly half as busy on average.
+  fileprivate var hotProcess: (process: Int, share: Double, busyOfRun: Double, othersBusy: Double)? {
+    guard shares.count > 1, let process = shares.indices.max(by: { shares[$0].busyOfRun < shares[$1].busyOfRun }) else { return nil }
+    let busy = shares[process].busyOfRun
+    let others = (shares.reduce(0) { $0 + $1.busyOfRun } - busy) / Double(shares.count - 1)
+    let received = shares.reduce(0.0) { $0 + Double($1.received) }
+    guard received > 0, busy >= 0.2, others <= busy / 2 else { return nil }
+    return (process, Double(shares[process].received) / received, busy, others)
   }
 }

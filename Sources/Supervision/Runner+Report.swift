@@ -10,13 +10,13 @@ extension Runner {
     let now = Clock.now
     let stages = plan.stages.indices.map { stageReport($0, now) }
     let ledger = plan.stages.indices.compactMap { i -> RunReport.LedgerLine? in
-      guard let ring = memory.parts[i].ring else { return nil }
+      guard !memory.parts[i].rings.isEmpty else { return nil }
       let entered = total(plan.writers(to: i).flatMap { self.entered(from: $0, to: i) })
       let received = total(records(i).map(\.received))
       let givenUp = total(records(i).map(\.dropped))
       let deadLettered = total(records(i).map(\.deadLettered))
       return RunReport.LedgerLine(
-        stage: plan.stages[i].name, entered: entered, left: ring.openSlots, dropped: givenUp &+ queueDropped(i), deadLettered: deadLettered,
+        stage: plan.stages[i].name, entered: entered, left: memory.parts[i].openSlots, dropped: givenUp &+ queueDropped(i), deadLettered: deadLettered,
         handedOn: received &- givenUp &- deadLettered)
     }
     let bottleneck = Bottleneck.find(
@@ -66,15 +66,21 @@ extension Runner {
     report.queueDropped = queueDropped(index)
     report.errors = total(cells.map(\.errors))
     report.retries = total(cells.map(\.retries))
+    let run = (ContinuousClock.now - began).inSeconds * 1e9
     for (i, cell) in cells.enumerated() {
       let now = goneSince[supervisor.workers(of: index).lowerBound + i] ?? now
       report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
+      var share = RunReport.Share(received: total([records[i].received]))
       if cell.readySince != 0, now > cell.readySince {
         // Who waits for its turn waits for another process of the stage, which is asked the same.
-        there += max(0, Double(now - cell.readySince) - Double(cell.waited(.turn, at: now)))
-        waitedInput += Double(cell.waited(.input, at: now))
-        waitedRoom += Double(cell.waited(.room, at: now))
+        let mine = max(0, Double(now - cell.readySince) - Double(cell.waited(.turn, at: now)))
+        let (input, room) = (Double(cell.waited(.input, at: now)), Double(cell.waited(.room, at: now)))
+        there += mine
+        waitedInput += input
+        waitedRoom += room
+        if run > 0 { share.busyOfRun = min(1, max(0, mine - input - room) / run) }
       }
+      if stage.partition != nil { report.shares.append(share) }
       for (i, count) in cell.latencies.enumerated() { latencies[i] &+= count }
     }
     if stage.kind == .sink { report.emitted = report.received &- report.dropped &- report.deadLettered }
@@ -84,13 +90,14 @@ extension Runner {
       report.waitingInput = min(1, waitedInput / there)
       report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)
       report.busy = max(0, 1 - report.waitingInput - report.waitingRoom)
-      let run = (ContinuousClock.now - began).inSeconds * 1e9 * Double(max(1, stage.processes))
-      if run > 0 { report.busyOfRun = min(1, report.busy * there / run) }
+      if run > 0 { report.busyOfRun = min(1, report.busy * there / run / Double(max(1, stage.processes))) }
     }
     report.p50 = quantile(latencies, 0.5)
     report.p99 = quantile(latencies, 0.99)
-    report.queued = memory.parts[index].ring?.openSlots
-    report.capacity = memory.parts[index].ring?.shape.capacity
+    if stage.kind != .source {
+      report.queued = memory.parts[index].openSlots
+      report.capacity = memory.parts[index].capacity
+    }
     // The buckets know a value to within a quarter; none is longer than the longest.
     report.p50 = min(report.p50, report.longest)
     report.p99 = min(report.p99, report.longest)

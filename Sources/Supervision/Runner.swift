@@ -319,8 +319,13 @@ final class Runner {
     goneSince[worker] = Clock.now
     let facts = Supervisor.Facts(
       progressed: sequence != process.sequenceAtStart, ended: cell.record.ended,
-      openSlots: memory.parts[stage].ring?.openSlots ?? 0, lastWords: process.lastWords)
+      openSlots: openSlots(for: worker), lastWords: process.lastWords)
     pending.append(.recovered(worker: worker, facts: facts))
+  }
+
+  /// How many messages wait that this worker could take.
+  func openSlots(for worker: Int) -> Int {
+    memory.parts[supervisor.stage(of: worker)].input(of: process(worker))?.ring.openSlots ?? 0
   }
 
   func spawn(_ worker: Int) throws {
@@ -354,7 +359,7 @@ final class Runner {
     _ = give(control.theirs)
     _ = give(null)  // the order's place
     let cells = give(parts.cells.descriptor)
-    let input = parts.ring.map { WorkOrder.Attachment(descriptor: give($0.descriptor), lane: process) }
+    let input = parts.input(of: process).map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.lane) }
     let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports, whenFull: $0.whenFull) }
     let sockets = parts.sockets.map { give($0) }
     let standardOutput = stage.resources.contains(.standardOutput) ? give(1) : nil
@@ -365,6 +370,8 @@ final class Runner {
       settings: stage.settings, retries: stage.onError.retries, deaths: stage.onError.deaths, then: stage.onError.then,
       cells: cells, input: input, outputs: outputs, sockets: sockets, standardOutput: standardOutput)
     order.library = stage.library
+    order.partition = stage.partition
+    order.partitions = partitions(of: index)
     order.maxDeadLetters = stage.onError.maxDeadLetters
     order.deadLetterPort = stage.deadLetterPort
     order.ports = stage.ports
@@ -389,6 +396,16 @@ final class Runner {
     goneSince[worker] = nil
     timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: child.pid)))
     workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
+  }
+
+  /// Which outputs of a stage belong to readers that share messages by their keys.
+  func partitions(of stage: Int) -> [WorkOrder.Partition] {
+    let readers = plan.readers(of: stage)
+    return readers.indices.compactMap { k in
+      let reader = plan.stages[readers[k]]
+      guard let rule = reader.partition, let first = memory.parts[stage].outputs.firstIndex(where: { $0.reader == k }) else { return nil }
+      return WorkOrder.Partition(reader: reader.name, outputs: first..<first + reader.queues, rule: rule)
+    }
   }
 
   /// What has been read from standard input cannot be read again: its reader is not killed on purpose.
@@ -422,7 +439,7 @@ final class Runner {
       case .tell(let worker, let message):
         if message == .go { begin() }
         workers[worker]?.tell(message)
-      case .closeInput(let stage): memory.parts[stage].ring?.close()
+      case .closeInput(let stage): for ring in memory.parts[stage].rings { ring.close() }
       case .startBackoff(let worker, let pause): timers.append((.now + pause, .supervisor(.backoffOver(worker: worker))))
       case .limitStartup(let worker, let start, let limit):
         timers.append((.now + limit, .startup(worker: worker, start: start, limit: limit)))

@@ -3,15 +3,27 @@ import Platform
 import Rings
 import Specs
 
-/// What the stages share: a ring before each one that reads, a block of cells for each, and the sockets that outlive
-/// their workers. Made before anything is spawned; a part that cannot be made is a reason not to begin.
+/// What the stages share: a ring before each one that reads (or one before each of its processes, where keys decide), a block of cells for
+/// each, and the sockets that outlive their workers. Made before anything is spawned; a part that cannot be made is a reason not to begin.
 final class StageMemory {
   struct Parts {
-    var ring: Ring?
+    /// None for a source; one that all processes read; or, with a partition, one for each process.
+    var rings: [Ring] = []
+    var isPartitioned = false
     var cells: CellBlock
     var sockets: [Int32] = []
-    /// The ring of each reader, and the first of this stage's producer lanes in it.
-    var outputs: [(ring: Ring, firstLane: Int, ports: [Int], whenFull: Queue.WhenFull)] = []
+    /// The rings of each reader, the first of this stage's producer lanes in them, and which of the readers it is.
+    var outputs: [(ring: Ring, firstLane: Int, ports: [Int], whenFull: Queue.WhenFull, reader: Int)] = []
+
+    /// Where a process takes its messages from, and its waiting place there.
+    func input(of process: Int) -> (ring: Ring, lane: Int)? {
+      if !isPartitioned { return rings.first.map { ($0, process) } }
+      return rings.indices.contains(process) ? (rings[process], 0) : nil
+    }
+
+    /// Messages that wait or are being worked on, in all of its queues.
+    var openSlots: Int { rings.reduce(0) { $0 + $1.openSlots } }
+    var capacity: Int { rings.reduce(0) { $0 + $1.shape.capacity } }
   }
 
   typealias Failure = StartFailure
@@ -28,9 +40,10 @@ final class StageMemory {
       throw error
     }
     for i in plan.stages.indices {
-      for reader in plan.readers(of: i) {
-        guard let ring = parts[reader].ring else { continue }
-        parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader), plan.stages[reader].queue?.whenFull ?? .block))
+      for (k, reader) in plan.readers(of: i).enumerated() {
+        for ring in parts[reader].rings {
+          parts[i].outputs.append((ring, firstLanes[reader], plan.ports(from: i, to: reader), plan.stages[reader].queue?.whenFull ?? .block, k))
+        }
         firstLanes[reader] += plan.stages[i].processes
       }
       for case .listens(let address, let setting) in plan.stages[i].resources {
@@ -50,18 +63,19 @@ final class StageMemory {
     var shape: RingShape?
     if let queue = stage.queue {
       let producers = plan.writers(to: i).reduce(0) { $0 + plan.stages[$1].processes }
-      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processes, bytes: queue.bytes)
+      shape = RingShape(capacity: queue.capacity, messageBytes: queue.messageBytes, producers: producers, consumers: stage.processesOfAQueue, bytes: queue.bytes)
       if shape == nil { throw Failure(code: .system, text: "the queues cannot be made: \(SystemError("ring", stage.name, errno: 22))") }
     }
+    let isPartitioned = stage.partition != nil
     if let state {
-      var parts = Parts(ring: nil, cells: try state.cells(of: stage))
+      var parts = Parts(isPartitioned: isPartitioned, cells: try state.cells(of: stage))
       if let rate = stage.rate { RateGate.resume(parts.cells, rate: rate, at: Clock.now) }
-      if let shape { parts.ring = try state.ring(of: stage, shape, start: start) }
+      if let shape { for k in 0..<stage.queues { parts.rings.append(try state.ring(of: stage, k, shape, start: start)) } }
       return parts
     }
     do throws(SystemError) {
-      var parts = Parts(ring: nil, cells: try CellBlock.create(cells: stage.processes, name: "ringway-\(stage.name)-cells"))
-      if let shape { parts.ring = try Ring.create(shape, name: "ringway-\(stage.name)", start: start) }
+      var parts = Parts(isPartitioned: isPartitioned, cells: try CellBlock.create(cells: stage.processes, name: "ringway-\(stage.name)-cells"))
+      if let shape { for _ in 0..<stage.queues { parts.rings.append(try Ring.create(shape, name: "ringway-\(stage.name)", start: start)) } }
       return parts
     } catch {
       // EFBIG
@@ -72,8 +86,8 @@ final class StageMemory {
 
   /// The rings that a worker of this stage is attached to, for recovery.
   func attachments(stage: Int, process: Int) -> [Recovery.Attachment] {
-    var all = parts[stage].outputs.map { Recovery.Attachment(ring: $0.ring, producerLane: $0.firstLane + process) }
-    if let ring = parts[stage].ring { all.append(Recovery.Attachment(ring: ring, consumerLane: process)) }
+    var all = parts[stage].outputs.map { Recovery.Attachment(ring: $0.ring, producerLane: $0.firstLane + process, reader: $0.reader) }
+    if let input = parts[stage].input(of: process) { all.append(Recovery.Attachment(ring: input.ring, consumerLane: input.lane)) }
     return all
   }
 
@@ -84,7 +98,7 @@ final class StageMemory {
 
   func release() {
     for part in parts {
-      part.ring?.unmap()
+      for ring in part.rings { ring.unmap() }
       part.cells.unmap()
       for socket in part.sockets { Descriptors.close(socket) }
     }

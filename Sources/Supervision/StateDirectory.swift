@@ -109,9 +109,9 @@ final class StateDirectory {
     do throws(RingCorruption) { return try CellBlock(in: memory, owner: owner) } catch { throw folder.damaged(name, error.description) }
   }
 
-  /// Makes the ring in front of a stage, or maps the one that is there.
-  func ring(of stage: Stage, _ shape: RingShape, start: RingStart) throws(StartFailure) -> Ring {
-    let name = StateFolder.queue(stage.name)
+  /// Makes a ring in front of a stage, or maps the one that is there.
+  func ring(of stage: Stage, _ index: Int, _ shape: RingShape, start: RingStart) throws(StartFailure) -> Ring {
+    let name = StateFolder.queue(stage.name, stage.partition == nil ? nil : index)
     let memory = try memory(name, count: shape.bytes)
     let owner = StateFolder.owner(id, name)
     if !isResumed {
@@ -165,11 +165,12 @@ final class StateDirectory {
     try checkOutputs(memory)
     for i in plan.stages.indices {
       for cell in memory.cells(of: i, in: plan) { cell.beginSession() }
-      guard let ring = memory.parts[i].ring else { continue }
-      if !plan.writers(to: i).allSatisfy({ standing.hasEnded[$0] }) { ring.reopen() }
-      ring.restamp(at: Clock.now)
-      // Whoever lets a run go on that had given up on a message has changed something meanwhile.
-      if session.phase != StateSession.running { ring.forgive() }
+      for ring in memory.parts[i].rings {
+        if !plan.writers(to: i).allSatisfy({ standing.hasEnded[$0] }) { ring.reopen() }
+        ring.restamp(at: Clock.now)
+        // Whoever lets a run go on that had given up on a message has changed something meanwhile.
+        if session.phase != StateSession.running { ring.forgive() }
+      }
     }
     session.resumes += 1
     say(
@@ -214,8 +215,9 @@ final class StateDirectory {
 
   private func verify(_ memory: StageMemory, _ workers: Int) throws(StartFailure) {
     for (i, stage) in plan.stages.enumerated() {
-      if let ring = memory.parts[i].ring {
-        do throws(RingCorruption) { try ring.verify(workers: workers) } catch { throw folder.damaged(StateFolder.queue(stage.name), error.description) }
+      for (k, ring) in memory.parts[i].rings.enumerated() {
+        let name = StateFolder.queue(stage.name, stage.partition == nil ? nil : k)
+        do throws(RingCorruption) { try ring.verify(workers: workers) } catch { throw folder.damaged(name, error.description) }
       }
       for cell in memory.cells(of: i, in: plan) {
         do throws(RingCorruption) { try cell.verify() } catch { throw folder.damaged(StateFolder.cells(stage.name), error.description) }
@@ -235,7 +237,7 @@ final class StateDirectory {
             worker: WorkerNumber(clamping: number), cell: try memory.cell(stage: stage, process: process),
             rings: memory.attachments(stage: stage, process: process), countsDeaths: false)
         } catch {
-          throw folder.damaged(StateFolder.queue(entry.name), "\(error)")
+          throw folder.damaged(StateFolder.queue(entry.name, entry.partition == nil ? nil : process), "\(error)")
         }
       }
     }
@@ -306,7 +308,7 @@ final class StateDirectory {
       }
       try folder.doing("") { () throws(SystemError) in
         for part in memory.parts {
-          try part.ring?.sync()
+          for ring in part.rings { try ring.sync() }
           try part.cells.sync()
         }
       }
@@ -326,11 +328,11 @@ struct Standing: Equatable {
   var hasEnded: [Bool]
   /// For each stage and each of its processes: a source that has said its last word.
   var endedSources: [[Bool]]
-  /// For each stage: the messages in its queue.
+  /// For each stage: the messages in its queues.
   var openSlots: [Int]
 
   init(_ plan: Plan, _ memory: StageMemory) {
-    openSlots = memory.parts.map { $0.ring?.openSlots ?? 0 }
+    openSlots = memory.parts.map(\.openSlots)
     endedSources = plan.stages.indices.map { i in
       plan.stages[i].kind == .source ? memory.cells(of: i, in: plan).map(\.record.ended) : []
     }

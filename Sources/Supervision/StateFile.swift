@@ -44,6 +44,8 @@ struct StatePlan: Equatable {
     /// Nil where the queue takes what it can use.
     var bytes: Int?
     var whenFull: String?
+    /// Nil where all processes read one queue.
+    var partition: PartitionRule?
     var settings: JSON
   }
 
@@ -64,7 +66,7 @@ struct StatePlan: Equatable {
       Entry(
         name: stage.name, plugin: stage.plugin, kind: stage.kind.rawValue, library: stage.library, inputs: stage.inputs, processes: stage.processes,
         capacity: stage.queue?.capacity, messageBytes: stage.queue?.messageBytes, bytes: stage.queue?.bytes, whenFull: stage.queue?.whenFull.rawValue,
-        settings: .object(stage.lasting.map { ($0.name, $0.value) }))
+        partition: stage.partition, settings: .object(stage.lasting.map { ($0.name, $0.value) }))
     }
   }
 
@@ -79,7 +81,7 @@ struct StatePlan: Equatable {
           "inputs": .array(stage.inputs.map(JSON.string)), "processes": .integer(stage.processes),
           "capacity": stage.capacity.map(JSON.integer) ?? .null, "message_bytes": stage.messageBytes.map(JSON.integer) ?? .null,
           "bytes": stage.bytes.map(JSON.integer) ?? .null, "when_full": stage.whenFull.map(JSON.string) ?? .null,
-          "settings": stage.settings,
+          "partition": stage.partition?.json ?? .null, "settings": stage.settings,
         ]
       })),
     ])
@@ -104,7 +106,7 @@ struct StatePlan: Equatable {
         Entry(
           name: name, plugin: plugin, kind: kind, library: item["library"]?.string, inputs: inputs.compactMap(\.string), processes: processes,
           capacity: item["capacity"]?.integer, messageBytes: item["message_bytes"]?.integer, bytes: item["bytes"]?.integer,
-          whenFull: item["when_full"]?.string, settings: JSON(settings)))
+          whenFull: item["when_full"]?.string, partition: PartitionRule(item["partition"]), settings: JSON(settings)))
     }
     guard stages.count <= 4095, workers <= 4095 else { return nil }
   }
@@ -140,6 +142,8 @@ struct StatePlan: Equatable {
       }
       compareSize("message", old.messageBytes, new.messageBytes)
       compareSize("bytes", old.bytes, new.bytes)
+      // Which queue a message waits in depends on it.
+      compare(path + "partition", old.partition?.json, new.partition?.json)
       // What is counted depends on it.
       compare(path + "queue.when_full", old.whenFull.map(JSON.string), new.whenFull.map(JSON.string))
       guard case .object(let before) = old.settings, case .object(let after) = new.settings else { continue }

@@ -13,7 +13,7 @@ package struct StartFailure: Error {
 ///     lock            held by the runner; its content says what the folder is
 ///     plan.json       the graph (`StatePlan`); written last, so a folder without it is one whose making was interrupted
 ///     run.json        what became of the last run (`StateSession`)
-///     STAGE.queue     the ring in front of a stage
+///     STAGE.queue     the ring in front of a stage; STAGE.K.queue where each of its processes has one
 ///     STAGE.cells     the cells of its workers
 ///     worker-N.lock   held by worker N for as long as it may write
 struct StateFolder {
@@ -23,7 +23,8 @@ struct StateFolder {
   init(_ path: String) { self.path = path }
 
   static let lock = "lock", plan = "plan.json", session = "run.json"
-  static func queue(_ stage: String) -> String { stage + ".queue" }
+  /// - Parameter process: the one whose queue it is; nil for a queue that all processes read
+  static func queue(_ stage: String, _ process: Int? = nil) -> String { stage + (process.map { ".\($0)" } ?? "") + ".queue" }
   static func cells(_ stage: String) -> String { stage + ".cells" }
   static func workerLock(_ number: Int) -> String { "worker-\(number).lock" }
 

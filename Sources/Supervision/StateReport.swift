@@ -20,9 +20,10 @@ package struct StateReport: Sendable {
     package var plugin: String
     package var kind: String
     package var processes: Int
-    /// Messages in its queue, and how many of them a worker has taken; nil for a source.
+    /// Messages in its queues, and how many of them a worker has taken; nil for a source.
     package var queued: Int?
     package var leased: Int?
+    /// How many they take.
     package var capacity: Int?
     package var received: UInt64 = 0
     package var emitted: UInt64 = 0
@@ -104,15 +105,19 @@ package struct StateReport: Sendable {
   package var isSound: Bool { faults.isEmpty }
 
   private mutating func read(_ entry: StatePlan.Entry, _ plan: StatePlan, _ folder: StateFolder) -> StageEntry {
-    var stage = StageEntry(name: entry.name, plugin: entry.plugin, kind: entry.kind, processes: entry.processes, capacity: entry.capacity)
+    var stage = StageEntry(name: entry.name, plugin: entry.plugin, kind: entry.kind, processes: entry.processes)
     do throws(StartFailure) { try readCells(&stage, plan, folder) } catch { faults.append(error.text) }
     if let capacity = entry.capacity, let messageBytes = entry.messageBytes {
       do throws(StartFailure) {
         // An input may name a port of its stage.
         let writers = Set(entry.inputs.map { String($0.prefix { $0 != "." }) })
         let producers = plan.stages.filter { writers.contains($0.name) }.reduce(0) { $0 + $1.processes }
-        let shape = RingShape(capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: entry.processes, bytes: entry.bytes)
-        try readRing(&stage, shape, plan, folder)
+        let isPartitioned = entry.partition != nil
+        let shape = RingShape(
+          capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: isPartitioned ? 1 : entry.processes, bytes: entry.bytes)
+        for process in 0..<(isPartitioned ? entry.processes : 1) {
+          try readRing(&stage, StateFolder.queue(stage.name, isPartitioned ? process : nil), shape, plan, folder)
+        }
       } catch {
         faults.append(error.text)
       }
@@ -157,15 +162,15 @@ package struct StateReport: Sendable {
 
   private var isRunning: Bool { if case .running = standing { true } else { false } }
 
-  private func readRing(_ stage: inout StageEntry, _ shape: RingShape?, _ plan: StatePlan, _ folder: StateFolder) throws(StartFailure) {
-    let name = StateFolder.queue(stage.name)
+  private func readRing(_ stage: inout StageEntry, _ name: String, _ shape: RingShape?, _ plan: StatePlan, _ folder: StateFolder) throws(StartFailure) {
     let memory = try open(name, folder)
     let ring: Ring
     do throws(RingCorruption) { ring = try Ring(in: memory) } catch { throw folder.damaged(name, error.description) }
     defer { ring.unmap() }
     guard ring.shape == shape, ring.owner == StateFolder.owner(plan.id, name) else { throw folder.damaged(name, StateFolder.strangerText) }
-    stage.queued = ring.openSlots
-    stage.leased = ring.leasedSlots
+    stage.queued = (stage.queued ?? 0) + ring.openSlots
+    stage.leased = (stage.leased ?? 0) + ring.leasedSlots
+    stage.capacity = (stage.capacity ?? 0) + ring.shape.capacity
     if isRunning { return }
     do throws(RingCorruption) { try ring.verify(workers: plan.workers) } catch { throw folder.damaged(name, error.description) }
   }

@@ -64,7 +64,7 @@ struct Supervisor {
     var progressed: Bool
     /// A source's record says that it is done.
     var ended: Bool
-    /// Open slots of the stage's ring.
+    /// Open slots of the worker's ring: the stage's, or its own where keys decide which process gets a message.
     var openSlots: Int
     /// The worker's last lines on standard error.
     var lastWords: String = ""
@@ -279,8 +279,9 @@ struct Supervisor {
     }
     if stages[stage].isInputClosed {
       let isClean = end == .exited(0)
-      let othersLive = stages[stage].workers.contains { $0 != worker && workers[$0].state != .gone }
-      if facts.openSlots == 0 || isClean && othersLive {
+      // Where each has a ring of its own nobody else can take what is open.
+      let othersTakeIt = plan.stages[stage].partition == nil && stages[stage].workers.contains { $0 != worker && workers[$0].state != .gone }
+      if facts.openSlots == 0 || isClean && othersTakeIt {
         workers[worker].state = .gone
         let note = "\(name(worker)) died while it closed its plugin (\(end.text)): what that had not put away may be lost"
         return (workers[worker].isClosing && !isClean ? [.note(stage: stage, note)] : []) + endIfDone(stage, facts.openSlots)
@@ -328,7 +329,7 @@ struct Supervisor {
 
   private mutating func endIfDone(_ stage: Int, _ openSlots: Int) -> [Action] {
     guard !stages[stage].hasEnded, stages[stage].workers.allSatisfy({ workers[$0].state == .gone }) else { return [] }
-    // The last worker is gone although a slot is open: one is needed to empty it.
+    // The last worker is gone although a slot is open: one is needed to empty it. With a ring of its own each worker has emptied that.
     if openSlots > 0, plan.stages[stage].kind != .source { return spawnAgain(stages[stage].workers.lowerBound) }
     stages[stage].hasEnded = true
     var actions: [Action] = []

@@ -14,6 +14,7 @@ final class PythonStage {
   private let viewMethod: Object
   private let collectMethod: Object
   private let failureMethod: Object
+  private let keyMethod: Object
   private let messageType: Object
   private let decode: Python.Decode
   private let encode: Python.Encode
@@ -43,6 +44,7 @@ final class PythonStage {
     viewMethod = try attribute("view")
     collectMethod = try attribute("collect")
     failureMethod = try attribute("failure")
+    keyMethod = try attribute("key")
     messageType = try attribute("Message")
     let called = try attribute("name")
     name = python.text(called) ?? ""
@@ -168,9 +170,12 @@ final class PythonStage {
 
   /// Hands on one value.
   ///
-  /// - Parameter port: 0 for the main one
-  func emit(_ value: Object, _ out: any Emitter, to port: Int = 0) throws {
+  /// - Parameters:
+  ///   - port: 0 for the main one
+  ///   - key: what names the message for stages that share messages by their keys; nil leaves it to them
+  func emit(_ value: Object, _ out: any Emitter, to port: Int = 0, key: Object? = nil) throws {
     func handOn(_ bytes: UnsafeRawBufferPointer, _ format: MessageFormat) throws {
+      if let key { return try out.emit(bytes, as: format, to: port) { try text(ofKey: key) } }
       if port == 0 { try out.emit(bytes, as: format) } else { try out.emit(bytes, as: format, to: port) }
     }
     if encode == .auto || encode == .bytes, python.isExactly(value, python.bytesType) {
@@ -191,13 +196,22 @@ final class PythonStage {
 
   private func emitMessage(_ message: Object, _ out: any Emitter) throws {
     guard let key = python.attribute(message, "key") else { throw failure() }
-    python.release(key)
-    if key != python.none { throw MessageFailure("a message with a key: this version carries none, so leave `key=` out", isPermanent: true) }
+    defer { python.release(key) }
     let port = try port(of: message)
     guard let value = python.attribute(message, "value") else { throw failure() }
     defer { python.release(value) }
     if python.isExactly(value, messageType) { throw MessageFailure("a Message in a Message", isPermanent: true) }
-    try emit(value, out, to: port)
+    try emit(value, out, to: port, key: key == python.none ? nil : key)
+  }
+
+  /// The JSON text of a key that a Message names.
+  private func text(ofKey key: Object) throws -> [UInt8] {
+    guard let text = python.call(keyMethod, key) else { throw failure("the key of a Message is no JSON value: ", isPermanent: true) }
+    defer { python.release(text) }
+    var start: UnsafeMutablePointer<CChar>?
+    var count = 0
+    guard python.bytesAsString(text, &start, &count) == 0 else { throw failure() }
+    return Array(UnsafeRawBufferPointer(start: start, count: count))
   }
 
   /// The number of the port that a Message names; 0 for none.

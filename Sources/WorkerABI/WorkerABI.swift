@@ -1,6 +1,8 @@
 // WorkerABI: the worker's loop as C functions, for interpreters of other languages. It is linked into a shared library that holds
 // everything it needs, Swift's own libraries too; worker.py loads it.
 
+import Filters
+import Plans
 import PluginKit
 import Platform
 import Python
@@ -25,8 +27,11 @@ import Stages
   PythonStage.host = (python, host)
   Handoff.waits = Handoff.Waits(begin: { python.saveThread() }, end: { python.restoreThread($0) })
   let plugin: AnyPlugin = kind == 0 ? .source(PythonSource.self) : kind == 1 ? .transform(PythonTransform.self) : .transform(PythonBatch.self)
-  return runWorker(under: runner, plugins: [plugin])
+  return runWorker(under: runner, plugins: [plugin], keys: keys)
 }
+
+/// The keys of partitions are jq filters.
+private func keys(_ rule: PartitionRule) throws -> Partition.KeyReader { try PartitionKey(rule.key, isText: rule.input == .text).read }
 
 /// Tells the runner why the worker cannot run, or did not end in order, before it exits with this code.
 @c(ringway_worker_fail) public func ringwayWorkerFail(_ text: UnsafePointer<CChar>?, _ code: Int32) {

@@ -21,6 +21,7 @@ ABANDONED = ["AbandonedHandoffTests"]
 RULES = ["RuleTests"]
 THREADS = ["RingTests|RuleTests"]
 ORDER = ["RingsTests.OrderTests"]
+KEYS = ["RingsTests.*PartitionTests"]
 
 MUTANTS = [
     # Waiting and waking
@@ -173,6 +174,18 @@ MUTANTS = [
            [("Handoff+Commit.swift", "if ended[calls - 1].hasPosition {", "if ended[calls - 1].hasPosition, calls < 0 {")], ABANDONED),
     Mutant("length not in the commit", "A sink's length moves with its messages.",
            [("Handoff+Commit.swift", "committedLength: isAll ? committedLength : nil)", "committedLength: nil)")], ABANDONED),
+
+    # Keys
+    Mutant("rings of a reader are counted apart", "What all rings of a reader were given counts in one place: there are more rings than places.",
+           [("Handoff+Commit.swift", "counts[2 * readerOf[i]] &+=", "counts[2 * i] &+=")], KEYS),
+    Mutant("what the dead dropped is counted by its ring", "Recovery counts drops where the reader's are counted.",
+           [("Recovery.swift", "attachment.reader ?? output", "output")], KEYS),
+    Mutant("all messages go to the first ring", "A key's hash chooses its ring.",
+           [("Partition.swift", "Int(MessageID.hash(key) % UInt64(max(1, count)))", "0")], KEYS),
+    Mutant("a key is as long as it says", "A damaged length of a key is noticed.",
+           [("Partition.swift", "return length <= bytes.count - overhead ? length : nil", "return length")], KEYS),
+    Mutant("a key adds nothing to its message", "A message and the key that travels with it share what a queue takes.",
+           [("Partition.swift", "payload.count + (travelling.map { $0.count + TravellingKey.overhead } ?? 0)", "payload.count")], KEYS),
 ]
 
 # Orders in recovery that could be otherwise.

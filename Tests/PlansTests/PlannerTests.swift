@@ -61,6 +61,17 @@ struct PlannerTests {
       "3:3 no-inputs: \"a\" is a transform (add) and needs inputs; add `inputs: [NAME]` with the stage that it reads",
       "4:3 no-inputs: \"b\" is a sink (drop) and needs inputs; add `inputs: [NAME]` with the stage that it reads"),
     Broken(
+      "partitions that cannot be",
+      """
+        a: {plugin: numbers, partition: {key: .a}}
+        b: {plugin: add, inputs: [a], partition: {key: .b, input: text}}
+        c: {plugin: drop, inputs: [b, d], partition: {key: "wrong filter"}}
+        d: {plugin: add, inputs: [b], order: input, partition: {key: .d}}
+      """,
+      "3:24 source-partition: a source reads nothing that its processes could share; put `partition` under the stage that reads \"a\"",
+      "5:54 partition-key: the filter is wrong; try it with `jq -n '…'` on the command line",
+      "6:33 partition-order: a stage with `partition` keeps the order of each key, and cannot keep that of its whole input; remove `order`, or `partition`"),
+    Broken(
       "limits that leave nothing to work with",
       """
         a: {plugin: numbers, limits: {memory: 1MiB}}
@@ -261,7 +272,7 @@ struct PlannerTests {
         a: {plugin: numbers}
         b: {plugin: drop, inputs: [a], queue: {when_full: drop_newest}}
       """ + (1...47).map { "\n  c\($0): {plugin: drop, inputs: [a]}" }.joined(),
-      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read or a queue drops at most 47 can be counted apart; read it through a stage that hands everything on"),
+      "3:3 too-many-readers: 48 stages read \"a\", but where ports are read, a queue drops or keys decide, at most 47 can be counted apart; read it through a stage that hands everything on"),
     Broken(
       "a source with a queue",
       """

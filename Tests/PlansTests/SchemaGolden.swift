@@ -276,6 +276,49 @@ enum SchemaGolden {
                 }
               ]
             },
+            "partition": {
+              "description": "Shares the stage's messages among its processes by their keys: each process has a queue of its own, with `queue` for each, and equal keys go to the same process, in the order in which each process before it made them, also over restarts.",
+              "type": "object",
+              "additionalProperties": false,
+              "properties": {
+                "key": {
+                  "description": "A filter in the jq language that gives a message's key: exactly one JSON value. A message of which it makes none, several or an error is a failure of the stage that made it.",
+                  "type": "string",
+                  "minLength": 1,
+                  "x-expected": "a string",
+                  "examples": [
+                    ".user"
+                  ]
+                },
+                "input": {
+                  "description": "How the filter sees a message: json, as the value that its text means; text, as a string.",
+                  "if": {
+                    "$ref": "#/$defs/expansion"
+                  },
+                  "else": {
+                    "type": "string",
+                    "enum": [
+                      "json",
+                      "text"
+                    ],
+                    "x-expected": "json or text"
+                  },
+                  "default": "json",
+                  "examples": [
+                    "json"
+                  ]
+                }
+              },
+              "required": [
+                "key"
+              ],
+              "x-expected": "a mapping",
+              "examples": [
+                {
+                  "key": ".user"
+                }
+              ]
+            },
             "with": {
               "description": "The plugin's settings.",
               "type": "object",

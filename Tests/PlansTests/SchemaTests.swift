@@ -83,7 +83,7 @@ struct SchemaTests {
 
   // MARK: What it says
 
-  @Test(arguments: ["partition: {key: a}", "dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
+  @Test(arguments: ["dead_letter: x", "when_full: drop_newest", "on_restart: replay"])
   func aKeyOfAStageThatIsNotBuiltIsRefused(_ key: String) throws {
     let found = try problems("ringway: 1\nstages:\n  a:\n    plugin: numbers\n    \(key)\n")
     #expect(found.count == 1)
@@ -160,7 +160,7 @@ struct SchemaTests {
 
   // MARK: Declarations
 
-  private static let groups = [PipelineKeys.group, ParameterKeys.group, StageKeys.group, QueueKeys.group, RestartKeys.group, ErrorKeys.group]
+  private static let groups = [PipelineKeys.group, ParameterKeys.group, StageKeys.group, QueueKeys.group, PartitionKeys.group, RestartKeys.group, ErrorKeys.group]
 
   /// What the schema refuses the decoding refuses too, and beyond it only quantities that are out of range or whole
   /// numbers too large, names that the catalog lacks, and what the system cannot hold.

@@ -12,7 +12,10 @@ struct WorkOrderTests {
     order.nice = -3
     order.affinity = [0, 130]
     order.limits = ProcessLimits(memoryBytes: 1 << 40, files: 64)
+    order.partition = PartitionRule(key: ".\"é\"", input: .text)
+    order.partitions = [WorkOrder.Partition(reader: "next", outputs: 0..<2, rule: PartitionRule(key: ".a"))]
     let read = try #require(WorkOrder(decoding: order.encoded()))
+    #expect(read.partition == order.partition && read.partitions == order.partitions)
     #expect(read.stage == order.stage)
     #expect(read.plugin == order.plugin)
     #expect(read.worker == 7)

@@ -40,6 +40,7 @@ struct World {
       let group = world.hardLinks.firstIndex { $0.contains(real) }
       return Surroundings.Identity(device: 1, inode: group.map { UInt64($0) } ?? UInt64(bitPattern: Int64(real.hashValue)))
     }
+    all.filterProblem = { $0.hasPrefix("wrong") ? "the filter is wrong" : nil }
     all.ringBytes = { queue, producers, _ in
       let all = (queue.capacity + max(1, producers)) * queue.messageBytes, least = (max(1, producers) + 1) * queue.messageBytes
       return (queue.bytes.map { min(all, max(least, $0)) } ?? all, least)

@@ -196,7 +196,7 @@ import Testing
     }
     #expect(importers["Foundation"] == nil)
     #expect(importers["Glibc"] == ["Platform"])
-    let libraries = ["CLinux": "Platform", "CYAML": "Documents", "CPCRE2": "Schemas", "CCurl": "Curl", "CJQ": "Plugins", "CCrypto": "Plugins"]
+    let libraries = ["CLinux": "Platform", "CYAML": "Documents", "CPCRE2": "Schemas", "CCurl": "Curl", "CJQ": "Filters", "CCrypto": "Plugins"]
     for (library, room) in libraries { #expect(importers[library] == [room], "\(library)") }
     #expect(importers["ArgumentParser"] == ["Commands"])
     #expect(importers["Supervision"] == ["Commands"] && importers["Stages"] == ["Commands", "WorkerABI", "bench"])

@@ -28,6 +28,8 @@ extension RingsTests {
     var isTight = false
     /// What all writers do when there is no room.
     var whenFull = WhenFull.block
+    /// The readers are processes of one stage, which share messages by their keys.
+    var isPartitioned = false
     var testDescription: String { name }
   }
 
@@ -57,6 +59,15 @@ extension RingsTests {
     Shape(name: "the oldest dropped, calls in parts", capacity: 2, emit: 5, readers: 2, isCrowded: true, whenFull: .dropOldest),
     Shape(name: "the oldest dropped in the least memory", messages: 9, capacity: 5, batch: 3, payload: 17_000, isCrowded: true, isTight: true, whenFull: .dropOldest),
     Shape(name: "the newest dropped in the least memory", messages: 9, capacity: 5, batch: 3, payload: 17_000, isCrowded: true, isTight: true, whenFull: .dropNewest),
+    Shape(name: "keys", capacity: 5, emit: 2, batch: 2, readers: 2, isPartitioned: true),
+    Shape(name: "keys, rings that are full", capacity: 2, emit: 2, batch: 3, readers: 3, isCrowded: true, isPartitioned: true),
+    Shape(name: "keys, counters that overflow", capacity: 2, batch: 2, readers: 2, start: .justBelowOverflow, isPartitioned: true),
+    Shape(name: "keys, calls in parts", capacity: 1, emit: 5, readers: 2, isPartitioned: true),
+    Shape(name: "keys, parts of messages that come back", capacity: 1, emit: 4, readers: 2, isRedelivered: true, isPartitioned: true),
+    Shape(name: "keys, calls in parts in the least memory", capacity: 5, emit: 3, readers: 2, payload: 17_000, isTight: true, isPartitioned: true),
+    Shape(name: "keys, the newest dropped", messages: 9, capacity: 1, emit: 2, batch: 2, readers: 2, isCrowded: true, whenFull: .dropNewest, isPartitioned: true),
+    Shape(name: "keys, the oldest dropped", messages: 9, capacity: 3, emit: 3, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
+    Shape(name: "keys, the oldest dropped, calls in parts", capacity: 2, emit: 5, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
     Shape(name: "the oldest dropped, messages that come back", messages: 9, capacity: 3, batch: 2, isCrowded: true, isRedelivered: true, whenFull: .dropOldest),
   ]
 
@@ -75,6 +86,7 @@ extension RingsTests {
       Shape(name: "calls in parts", messages: 2, capacity: 1, emit: 3),
       Shape(name: "one of two rings is full", messages: 3, capacity: 2, batch: 2, readers: 2, isCrowded: true),
       Shape(name: "the oldest dropped", messages: 6, capacity: 2, batch: 3, isCrowded: true, whenFull: .dropOldest),
+      Shape(name: "keys, the oldest dropped", messages: 4, capacity: 2, emit: 2, batch: 2, readers: 2, isCrowded: true, whenFull: .dropOldest, isPartitioned: true),
     ], Victim.allCases)
   func everyStepOfRecovery(shape: Shape, victim: Victim) throws {
     var step = 0
@@ -137,15 +149,27 @@ private final class Line {
     case 0: return Handoff(worker: worker, cell: cells[0], input: nil, outputs: [(input, 0)], whenFull: [shape.whenFull], stageHash: 1)
     case 1:
       return Handoff(
-        worker: worker, cell: cells[1], input: (input, 0), outputs: outputs.map { ($0, 0) }, whenFull: outputs.map { _ in shape.whenFull }, stageHash: 2)
+        worker: worker, cell: cells[1], input: (input, 0), outputs: outputs.map { ($0, 0) }, whenFull: outputs.map { _ in shape.whenFull },
+        partitions: partitions, stageHash: 2)
     default: return Handoff(worker: worker, cell: cells[number], input: (outputs[number - 2], 0), outputs: [], stageHash: 3)
     }
+  }
+
+  private var partitions: [Partition] {
+    shape.isPartitioned ? [Partition(outputs: 0..<outputs.count) { text, _ in Array(text.prefix { $0 != UInt8(ascii: " ") }) }] : []
+  }
+
+  /// Whether a message comes to a reader.
+  private func isFor(_ reader: Int, _ text: String) -> Bool {
+    !shape.isPartitioned || Partition.index(of: Array(text.utf8), among: outputs.count) == reader
   }
 
   private func attachments(_ number: Int) -> [Recovery.Attachment] {
     switch number {
     case 0: [Recovery.Attachment(ring: input, producerLane: 0)]
-    case 1: [Recovery.Attachment(ring: input, consumerLane: 0)] + outputs.map { Recovery.Attachment(ring: $0, producerLane: 0) }
+    case 1:
+      [Recovery.Attachment(ring: input, consumerLane: 0)]
+        + outputs.map { Recovery.Attachment(ring: $0, producerLane: 0, reader: shape.isPartitioned ? 0 : nil) }
     default: [Recovery.Attachment(ring: outputs[number - 2], consumerLane: 0)]
     }
   }
@@ -171,7 +195,7 @@ private final class Line {
     if shape.whenFull != .block {
       try checkDrops(expected, place)
     } else {
-      for lines in written { try #require(lines == expected, "\(place)") }
+      for (r, lines) in written.enumerated() { try #require(lines == expected.filter { isFor(r, $0) }, "\(place)") }
       #expect(record.received == UInt64(count) && record.dropped == UInt64((1...count).count(where: isDropped)), "\(place)")
       #expect(record.emitted + cells[cells.count - 1].record.emitted == UInt64(expected.count), "\(place)")
     }
@@ -193,6 +217,17 @@ private final class Line {
     let entered = cells[0].counts(0)
     let received = cells[1].record.received + last.record.received
     #expect(entered.given == UInt64(count) && received == entered.given - entered.dropped, "\(place): \(entered), \(received) received")
+    if shape.isPartitioned {
+      let (mine, other) = (cells[1].counts(0), last.counts(0))
+      let given = mine.given + other.given, arrived = written.reduce(0) { $0 + $1.count }
+      #expect(given == received * UInt64(shape.emit) && UInt64(arrived) == given - mine.dropped - other.dropped, "\(place): \(arrived) of \(given), \(mine)")
+      for (r, lines) in written.enumerated() {
+        let own = all.filter { isFor(r, $0) }
+        #expect(lines == own.filter(Set(lines).contains), "\(place): \(lines)")
+        if shape.whenFull == .dropOldest { #expect(lines.last == own.last, "\(place)") }
+      }
+      return
+    }
     for (r, lines) in written.enumerated() {
       let (mine, other) = (cells[1].counts(r), last.counts(r))
       let (given, dropped) = (mine.given + other.given, mine.dropped + other.dropped)
@@ -236,11 +271,13 @@ private final class Line {
     let lane = WorkerNumber(100)
     let cell = cells[cells.count - 1]
     let other = Handoff(
-      worker: lane, cell: cell, input: (input, 0), outputs: outputs.map { ($0, 0) }, whenFull: outputs.map { _ in shape.whenFull }, stageHash: 2)
+      worker: lane, cell: cell, input: (input, 0), outputs: outputs.map { ($0, 0) }, whenFull: outputs.map { _ in shape.whenFull }, partitions: partitions,
+      stageHash: 2)
     var leases: [Lease] = []
     #expect(try other.claim(atMost: shape.capacity, into: &leases) > 0)
     other.begin(leases[0])
-    for i in 0..<shape.emit { try emit("1.\(i)", other) }
+    // Once a part is out nobody would make room for another.
+    for i in 0..<shape.emit where outputs.allSatisfy(\.isDrained) { try emit("1.\(i)", other) }
     let summary = try Recovery.recover(worker: lane, cell: cell, rings: attachments(1))
     #expect(summary.deaths.map(\.deaths) == [1] && summary.redelivered == leases.count)
   }

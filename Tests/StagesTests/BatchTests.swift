@@ -62,7 +62,7 @@ import Testing
       cells: Int(cells.descriptor), input: WorkOrder.Attachment(descriptor: Int(input.descriptor), lane: 0),
       outputs: [WorkOrder.Attachment(descriptor: Int(output.descriptor), lane: 0)])
     try Scripted.$script.withValue(script) {
-      let worker = try Worker(order, spec: Scripted.spec, control: ControlLine(descriptor: control.theirs))
+      let worker = try Worker(order, spec: Scripted.spec, control: ControlLine(descriptor: control.theirs), keys: { _ in { _, _ in [] } })
       try SettlingLoop.run(Scripted.self, worker)
     }
     #expect(input.isDrained)

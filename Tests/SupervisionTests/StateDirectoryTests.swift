@@ -110,6 +110,7 @@ import Testing
     let changes: [(String, (inout [Stage]) -> Void)] = [
       ("stages.work.plugin was \"p\", now it is \"q\"", { $0[1].plugin = "q" }),
       ("stages.work.processes was 2, now it is 3", { $0[1].processes = 3 }),
+      ("stages.work.partition was not there, now it is {\"key\":\".a\",\"input\":\"json\"}", { $0[1].partition = PartitionRule(key: ".a") }),
       ("stages.sink.queue.capacity was 8, now it is 16", { $0[2].queue?.capacity = 16 }),
       ("stages.sink.queue.message was 100 B, now it is 1 KiB", { $0[2].queue?.messageBytes = 1024 }),
       ("stages.sink.inputs was [\"work\"], now it is [\"source\"]", { $0[2].inputs = ["source"] }),
@@ -148,7 +149,7 @@ import Testing
     let folder = try TemporaryFolder()
     let path = folder.path("state")
     func claim(_ memory: StageMemory, begins: Bool) throws {
-      let ring = try #require(memory.parts[1].ring)
+      let ring = try #require(memory.parts[1].rings.first)
       let handoff = Handoff(worker: 2, cell: try memory.cell(stage: 1, process: 0), input: (ring, 0), outputs: [], stageHash: 2)
       let lease = try #require(try handoff.claim())
       #expect(lease.deaths == 0)
@@ -166,10 +167,42 @@ import Testing
       try claim(memory, begins: true)
     }
     let standing = try begin(path) { _, memory in
-      let ring = try #require(memory.parts[1].ring)
+      let ring = try #require(memory.parts[1].rings.first)
       #expect(ring.readySlots == 1 && ring.leasedSlots == 0)
     }
     #expect(standing?.hasEnded == [false, false, false])
+  }
+
+  /// A ring and a file for each process; what waits in any of them keeps the stage from having ended.
+  @Test func eachProcessHasAQueueWhereKeysDecide() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path("state")
+    let plan = Self.plan { $0[1].partition = PartitionRule(key: ".") }
+    try begin(path, plan) { _, memory in
+      #expect(memory.parts[1].rings.count == 2 && memory.parts[0].outputs.count == 2 && memory.parts[0].outputs.allSatisfy { $0.reader == 0 && $0.firstLane == 0 })
+      let handoff = Handoff(
+        worker: 1, cell: try memory.cell(stage: 0, process: 0), input: nil, outputs: memory.parts[0].outputs.map { ($0.ring, $0.firstLane) },
+        partitions: [Partition(outputs: 0..<2) { text, _ in Array(text) }], stageHash: 1)
+      for n in UInt8(0)..<9 {
+        handoff.begin()
+        try [n].withUnsafeBytes { try handoff.emit($0) }
+        handoff.end(.source(position: (UInt64(n) + 1, 0, 0, 0)))
+      }
+      try handoff.commit(ended: true)
+    }
+    let names = try FileManager.default.contentsOfDirectory(atPath: path)
+    #expect(names.contains("work.0.queue") && names.contains("work.1.queue") && !names.contains("work.queue"))
+    let standing = try begin(path, plan) { _, memory in
+      let open = memory.parts[1].rings.map(\.openSlots)
+      #expect(open.reduce(0, +) == 9 && open.allSatisfy { $0 > 0 } && memory.parts[1].capacity == 16)
+      for process in 0..<2 { #expect(memory.attachments(stage: 1, process: process).last?.ring === memory.parts[1].rings[process]) }
+    }
+    #expect(standing?.openSlots == [0, 9, 0] && standing?.hasEnded == [true, false, false])
+    let report = try StateReport(reading: path)
+    #expect(report.isSound && report.stages[1].queued == 9 && report.stages[1].capacity == 16 && report.strangers == [], "\(report.faults)")
+    try FileManager.default.removeItem(atPath: path + "/work.1.queue")
+    #expect(try StateReport(reading: path).faults.contains { $0.contains("work.1.queue") })
+    #expect(refusal(path, plan)?.text.contains("work.1.queue") == true)
   }
 
   @Test func whatHasEndedIsNotStartedAgain() {

@@ -167,6 +167,37 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(die(2, &supervisor, .killed("signal 9"), Self.facts(open: 1)).contains(.spawn(worker: 2)))
   }
 
+  /// Where keys decide each process has a ring of its own, and nobody else can empty it, however many are left.
+  @Test func whatIsOpenForOneProcessGetsThatOneAgain() {
+    var plan = Self.plan()
+    plan.stages[1].partition = PartitionRule(key: ".")
+    var supervisor = Self.started(plan)
+    _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
+    #expect(die(1, &supervisor, .exited(0), Self.facts(open: 3)) == [.spawn(worker: 1)], "the other one cannot take it")
+    #expect(die(2, &supervisor, .exited(0), Self.facts()) == [])
+    #expect(die(1, &supervisor, .killed("signal 9"), Self.facts(open: 1)).contains(.spawn(worker: 1)))
+    #expect(die(1, &supervisor, .exited(0), Self.facts()) == [.closeInput(stage: 2)])
+    #expect(die(3, &supervisor, .exited(0), Self.facts()) == [.finish])
+  }
+
+  @Test func aBusyProcessAmongIdleOnesIsNamed() throws {
+    func stage(_ name: String, _ busy: Double, _ shares: [(Int, Double)] = []) -> RunReport.StageReport {
+      var stage = RunReport.StageReport(name: name, plugin: "p", kind: name == "a" ? .source : .transform, processes: max(1, shares.count))
+      stage.busy = busy
+      stage.busyOfRun = busy
+      stage.shares = shares.map { RunReport.Share(received: $0.0, busyOfRun: $0.1) }
+      return stage
+    }
+    func sentence(_ stages: [RunReport.StageReport]) -> String? { Bottleneck.find(in: stages, writers: [[], [0]], readers: [[1], []])?.sentence }
+    let hot = [stage("a", 0.3), stage("b", 0.26, [(10, 0.02), (970, 0.96), (20, 0.04)])]
+    #expect(sentence(hot) == "b limits the run: its process b[1] got 97 % of the messages by their keys and was busy 96 % of the time, the 2 others 3 %")
+    #expect(try abs(#require(hot[1].skew) - 2.91) < 1e-9)
+    let even = [stage("a", 0.3), stage("b", 0.9, [(500, 0.9), (500, 0.9)])]
+    #expect(sentence(even) == "b limits the run: busy 90 % of the time in 2 processes" && even[1].skew == 1)
+    #expect(sentence([stage("a", 0.9), stage("b", 0.1, [(1, 0.1), (0, 0)])]) == "a limits the run: busy 90 % of the time")
+    #expect(stage("b", 0).skew == nil && stage("b", 0, [(0, 0)]).skew == nil && stage("b", 0, [(Int.max, 0), (Int.max, 0)]).skew == 1)
+  }
+
   @Test func aSourceThatLeavesWithoutHavingEndedHasDied() {
     var supervisor = Self.started()
     #expect(die(0, &supervisor, .exited(0), Self.facts()).contains(.spawn(worker: 0)))

@@ -6,7 +6,8 @@ __all__ = ["Message"]
 class Message:
     """A result that is handed on as one message, whatever its value is: a list, say, which would otherwise be several.
 
-    key:  names the message for stages that keep equal keys together.
+    key:  names the message for stages with `partition`, which send equal keys to the same process: any JSON value, used instead of
+          their own filter. None leaves it to them.
     port: the output of the stage that it leaves by.
     """
 

@@ -169,6 +169,13 @@ def to_json(value):
     return _dumps(value).encode("utf-8", "surrogateescape"), 2
 
 
+def to_key(value):
+    """The JSON text of a key. A number of numpy's is a number."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    return to_json(value)[0]
+
+
 def to_text(value):
     return (value if isinstance(value, str) else str(value)).encode("utf-8", "surrogateescape"), 1
 

@@ -28,6 +28,7 @@ class Host:
         self.name = given["callable"]
         self.loads = host.json.JSONDecoder().decode
         self.encode = host.ENCODERS[given.get("encode", "auto")]
+        self.key = host.to_key
         self.close = lambda: None
         self._whole = None
         kind = order["kind"]

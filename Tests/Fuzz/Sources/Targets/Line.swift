@@ -78,7 +78,7 @@ final class Line {
     do {
       memory = try StageMemory(plan, ringStart: start)
       regions = try memory.parts.flatMap { part in
-        try [Region(part.cells.descriptor, nil)] + (part.ring.map { [try Region($0.descriptor, $0.shape)] } ?? [])
+        try [Region(part.cells.descriptor, nil)] + part.rings.map { try Region($0.descriptor, $0.shape) }
       }
     } catch { fatalError("\(error)") }
   }
@@ -105,7 +105,7 @@ final class Line {
     let (stage, process) = place(worker)
     let parts = memory.parts[stage]
     return Handoff(
-      worker: WorkerNumber(worker + 1), cell: try cell(worker), input: parts.ring.map { ($0, process) },
+      worker: WorkerNumber(worker + 1), cell: try cell(worker), input: parts.input(of: process),
       outputs: parts.outputs.map { ($0.ring, $0.firstLane + process) }, stageHash: UInt64(stage))
   }
 
@@ -117,7 +117,7 @@ final class Line {
     case 0...5: turn(&program)
     case 6: restart(Int(program.byte()) % count)
     case 7: look()
-    case 8: memory.parts[1 + Int(program.byte() & 1)].ring?.close()
+    case 8: for ring in memory.parts[1 + Int(program.byte() & 1)].rings { ring.close() }
     case 9: attach(Int(program.byte()) % count)
     default: overwrite(&program, code)
     }
@@ -203,9 +203,7 @@ final class Line {
   /// A worker is started anew: it maps what it is given and checks it.
   private func attach(_ worker: Int) {
     let (stage, _) = place(worker)
-    var all = memory.parts[stage].outputs.map(\.ring)
-    if let ring = memory.parts[stage].ring { all.append(ring) }
-    for ring in all {
+    for ring in memory.parts[stage].outputs.map(\.ring) + memory.parts[stage].rings {
       do {
         let attached = try Ring(attaching: try Channel.duplicate(ring.descriptor))
         demand(attached.shape == ring.shape, "a ring of another shape was attached")
@@ -256,8 +254,7 @@ final class Line {
       _ = watch.isStalled(worker, calls: cell.calls, isWaiting: cell.isWaiting, at: .now)
       demand(!isSound || record.received >= record.dropped, "more dropped than received")
     }
-    for part in memory.parts {
-      guard let ring = part.ring else { continue }
+    for ring in memory.parts.flatMap(\.rings) {
       let capacity = ring.shape.capacity
       demand(0...capacity ~= ring.openSlots && 0...capacity ~= ring.readySlots && 0...capacity ~= ring.leasedSlots, "more slots than there are")
       demand(ring.isDrained == (ring.openSlots == 0) && ring.lateWakes >= 0, "a count that cannot be")

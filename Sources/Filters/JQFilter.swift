@@ -1,15 +1,15 @@
 import CJQ
 import Platform
-import PluginKit
+package import PluginKit
 
 /// A filter in the jq language over messages, for every plugin that has one. Not copied: `free` ends it.
-struct JQFilter {
-  enum Input: String, Choice { case json, text }
-  static let input = Setting<Input>.choice(
+package struct JQFilter {
+  package enum Input: String, Choice { case json, text }
+  package static let input = Setting<Input>.choice(
     "input", "How the filter sees a message: json, as the value that its text means; text, as a string.", default: .json)
 
   /// What is wrong with a filter in a setting; nil when it compiles.
-  static func problem(with filter: String, in setting: String) -> SettingProblem? {
+  package static func problem(with filter: String, in setting: String) -> SettingProblem? {
     let (program, errors) = JQProgram.compile(filter)
     program?.free()
     if program != nil { return nil }
@@ -19,20 +19,20 @@ struct JQFilter {
   private let program: JQProgram
 
   /// - Throws: `WorkerFailure` for one that does not compile
-  init(_ filter: String) throws {
+  package init(_ filter: String) throws {
     let (program, errors) = JQProgram.compile(filter)
     guard let program else { throw WorkerFailure(.invalidPipeline, "the jq filter does not compile: \(errors)") }
     self.program = program
   }
 
-  func free() { program.free() }
+  package func free() { program.free() }
 
   /// Runs over a value, which it consumes.
   ///
   /// - Parameter each: gets each result, and frees it; returns whether to go on
   /// - Throws: `MessageFailure` for an error in the filter
-  func run(_ input: jv, _ each: (jv) throws -> Bool) throws {
-    jq_start(program.state, input, 0)
+  package func run(_ input: JQValue, _ each: (JQValue) throws -> Bool) throws {
+    jq_start(program.state, input.value, 0)
     while true {
       let result = jq_next(program.state)
       if jv_get_kind(result) == JV_KIND_INVALID {
@@ -47,7 +47,7 @@ struct JQFilter {
         jv_free(result)
         break
       }
-      if try !each(result) { return }
+      if try !each(JQValue(value: result)) { return }
     }
     if jq_halted(program.state) != 0 { throw MessageFailure("jq: the filter called halt") }
   }
@@ -65,26 +65,26 @@ struct JQFilter {
 }
 
 /// Messages as values of jq.
-struct JQReader {
+package struct JQReader {
   private let isText: Bool
   private var parser = JQParser()
 
-  init(_ input: JQFilter.Input) { isText = input == .text }
+  package init(_ input: JQFilter.Input) { isText = input == .text }
 
   /// - Returns: a value that the caller frees
   /// - Throws: `MessageFailure` for a message that is not JSON
-  mutating func value(of message: Message) throws -> jv {
-    let text = message.payload.assumingMemoryBound(to: CChar.self)
+  package mutating func value(of payload: UnsafeRawBufferPointer) throws -> JQValue {
+    let text = payload.assumingMemoryBound(to: CChar.self)
     guard let length = Int32(exactly: text.count) else { throw MessageFailure("the message is too long for jq", isPermanent: true) }
     // Text that is no UTF-8 gets replacement characters (jv_string_sized).
     let value = isText ? jv_string_sized(text.baseAddress, length) : parser.parse(text.baseAddress, length)
     if jv_get_kind(value) == JV_KIND_INVALID {
       throw MessageFailure("the message is not JSON: \(JQFilter.reason(value))", isPermanent: true)
     }
-    return value
+    return JQValue(value: value)
   }
 
-  mutating func free() { parser.free() }
+  package mutating func free() { parser.free() }
 }
 
 /// A parser that is kept from message to message: `jv_parse_sized` would set one up for each, with its tables and buffers.
