@@ -91,8 +91,8 @@ static void rename_self(const char *name) {
   int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, line, sizeof line);
   char *start = program_invocation_name;
-  /* Unless it is not where the kernel says that it is: somebody has put something else there. */
-  if (length < 2 || start == NULL || memcmp(line, start, (size_t)length) != 0) return;
+  /* Unless somebody has put something else there: what the program was started with lies above every frame of its main thread. */
+  if (length < 2 || (uintptr_t)start < (uintptr_t)(line + sizeof line) || memcmp(line, start, (size_t)length) != 0) return;
   memset(start, 0, (size_t)length);
   strncpy(start, name, (size_t)length - 1);
 }

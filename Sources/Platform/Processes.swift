@@ -126,6 +126,19 @@ package struct ChildProcess: Sendable {
 }
 
 extension ChildProcess {
+  /// Takes the ends of children that became ours by the death of their parent (`Machine.adoptOrphans`), as far as they have ended: each would stay a
+  /// process without life, and use up a number, for as long as this one runs.
+  ///
+  /// - Parameter known: those that somebody else waits for
+  package static func reapOrphans(except known: Set<Int32>) {
+    // The main thread's are all: it alone starts processes (proc_pid_task(5)).
+    let children = Files.text("/proc/self/task/\(getpid())/children") ?? ""
+    for pid in children.split(separator: " ").compactMap({ Int32($0) }) where !known.contains(pid) {
+      var status: Int32 = 0
+      waitpid(pid, &status, WNOHANG)
+    }
+  }
+
   /// Takes hold of a child that has just been started; one that cannot be held is ended.
   init(started pid: Int32, _ name: String) throws(SystemError) {
     let pidfd = linux_pidfd_open(pid)

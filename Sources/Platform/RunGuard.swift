@@ -44,6 +44,8 @@ package struct RunGuard: Sendable {
     opened = [pipe.read]
   }
 
+  package var pid: Int32 { process.pid }
+
   /// What `ps` shows.
   package static let name = "rw-guard"
 

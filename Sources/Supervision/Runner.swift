@@ -72,6 +72,8 @@ final class Runner {
   let state: StateDirectory?
   /// Kills what workers have started when this process is killed.
   let keeper: RunGuard
+  /// When the ends of orphans were taken last.
+  var orphansTaken: Int64 = -1
   var hasBegun = false
   var chaos: ChaosKeeper?
 
@@ -298,6 +300,10 @@ final class Runner {
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
     process.isBlameless = chaos?.ended(worker, stage: supervisor.stage(of: worker), bySIGKILL: process.end == .signalled(9)) ?? false
     workers[worker] = process
+    if second != orphansTaken {
+      orphansTaken = second
+      ChildProcess.reapOrphans(except: Set(workers.values.map(\.child.pid) + [keeper.pid]))
+    }
     pending.append(.reaped(worker: worker, end: process.isBlameless ? .killed("chaos, \(end.text)") : end))
   }
 

@@ -117,4 +117,24 @@ import Testing
     kill(running.pid, SIGTERM)
     #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
   }
+
+  /// What a dead worker has started is killed with it, and becomes the runner's to wait for.
+  @Test func orphansOfDeadWorkersAreWaitedFor() throws {
+    let folder = try TemporaryFolder()
+    let running = try start(folder)
+    let worker = try #require(running.workers.first { $0.stage == "work" })
+    let orphans = members(running).filter { group($0) == worker.pid && $0 != worker.pid }
+    #expect(orphans.count >= 6)
+    kill(worker.pid, SIGKILL)
+    // They are when another worker ends; each has made progress before, so that no restart is put off.
+    #expect(eventually {
+      guard let next = running.workers.first(where: { $0.stage == "shell" }) else { return false }
+      let count = folder.lines("out.txt").count
+      guard eventually(within: 10, { folder.lines("out.txt").count > count + 20 }) else { return false }
+      kill(next.pid, SIGKILL)
+      return !orphans.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") }
+    }, "\(orphans.map { fields($0).prefix(4) }) \(running.errors)")
+    kill(running.pid, SIGTERM)
+    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+  }
 }
