@@ -25,6 +25,7 @@ final class StageOutput: Emitter {
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int, key: () throws -> [UInt8]) throws {
     guard handoff.wantsKey(port) else { return try port == 0 ? emit(payload, as: format) : emit(payload, as: format, to: port) }
     let key = try key()
+    try deputy?.take()
     do { try handoff.emit(payload, format: format.rawValue, to: port, key: key) } catch let error as RingError { throw error.asMessageFailure }
   }
 
