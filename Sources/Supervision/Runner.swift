@@ -195,7 +195,7 @@ final class Runner {
   func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
-    case .drain: pending.append(.drainOver(messagesAreLeft: memory.parts.contains { $0.ring.map { $0.openSlots > 0 } ?? false }))
+    case .drain: pending.append(.drainOver(messagesAreLeft: memory.parts.contains { $0.openSlots > 0 }))
     case .startup(let worker, let start, let limit):
       // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
       if late > .seconds(1) {
