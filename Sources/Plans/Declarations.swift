@@ -15,6 +15,7 @@ struct Declarations {
     case PipelineKeys.stages.declaration.name where path.count == 3:
       switch path[2] {
       case StageKeys.queue.declaration.name: return QueueKeys.group
+      case StageKeys.partition.declaration.name: return PartitionKeys.group
       case StageKeys.restart.declaration.name: return RestartKeys.group
       case StageKeys.limits.declaration.name: return LimitKeys.group
       case StageKeys.onError.declaration.name: return ErrorKeys.group

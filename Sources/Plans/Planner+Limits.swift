@@ -93,13 +93,13 @@ extension Planner {
         continue
       default: break
       }
-      let (needed, overflow) = batch.count.multipliedReportingOverflow(by: draft.stage.processes)
+      let (needed, overflow) = batch.count.multipliedReportingOverflow(by: draft.stage.processesOfAQueue)
       let capacity = draft.stage.queue?.capacity ?? Int.max
       guard overflow || needed > capacity else { continue }
       report(
         "batch-above-capacity",
         "the queue takes \(capacity) \(capacity == 1 ? "message" : "messages"), but "
-          + (draft.stage.processes == 1 ? "a batch has \(batch.count)" : "\(draft.stage.processes) processes gather \(batch.count) each"),
+          + (draft.stage.processesOfAQueue == 1 ? "a batch has \(batch.count)" : "\(draft.stage.processes) processes gather \(batch.count) each"),
         draft.place("batch", "count"), path + ".count", "raise `queue.capacity` to at least \(overflow ? Int.max : needed), or lower `count`")
     }
   }

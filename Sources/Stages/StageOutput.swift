@@ -23,6 +23,7 @@ final class StageOutput: Emitter {
   }
 
   func emit(_ payload: UnsafeRawBufferPointer, as format: MessageFormat, to port: Int, key: () throws -> [UInt8]) throws {
+    try deputy?.take()
     guard handoff.wantsKey(port) else { return try port == 0 ? emit(payload, as: format) : emit(payload, as: format, to: port) }
     let key = try key()
     try deputy?.take()
