@@ -26,7 +26,6 @@ final class StageOutput: Emitter {
     try deputy?.take()
     guard handoff.wantsKey(port) else { return try port == 0 ? emit(payload, as: format) : emit(payload, as: format, to: port) }
     let key = try key()
-    try deputy?.take()
     do { try handoff.emit(payload, format: format.rawValue, to: port, key: key) } catch let error as RingError { throw error.asMessageFailure }
   }
 

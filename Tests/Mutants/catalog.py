@@ -186,14 +186,6 @@ MUTANTS = [
            [("Partition.swift", "return length <= bytes.count - overhead ? length : nil", "return length")], KEYS),
     Mutant("a key adds nothing to its message", "A message and the key that travels with it share what a queue takes.",
            [("Partition.swift", "payload.count + (travelling.map { $0.count + TravellingKey.overhead } ?? 0)", "payload.count")], KEYS),
-]
-
-# Orders in recovery that could be otherwise.
-HARMLESS = [
-    ("a count taken off between the commit and the slot's freeing", "nobody reads the payload any more: recovery acknowledges it"),
-    ("segments orphaned before the slots are repaired", "taken and settling slots count as references in the sweep"),
-    ("sweep before the slots are repaired", "what they refer to is freed by the next sweep: a producer that finds nothing sweeps too"),
-    ("epoch before segments and sweep", "readers look at slots only"),
 
     Mutant("a writer leaves readers that gather asleep", "A writer that waits for room wakes readers that gather: they may hold it.",
            [("Producer+Waiting.swift", "ring.hasSleepers(.consumers) { ring.wakeAll(.consumers) }", "ring.hasSleepers(.consumers) { _ = ring }")], RULES),
@@ -221,4 +213,12 @@ HARMLESS = [
            [("Handoff+Order.swift", "input?.pointee.wakeFellows()", "_ = input")], ORDER),
     Mutant("memory is kept while others need it", "Who waits for its turn holds no more memory than every producer may.",
            [("Handoff+Order.swift", "    try spillSurplus()\n", ""), ("Handoff+Commit.swift", "if due == 0 { return try spillSurplus() }", "if due == 0 { return }")], ORDER),
+]
+
+# Orders in recovery that could be otherwise.
+HARMLESS = [
+    ("a count taken off between the commit and the slot's freeing", "nobody reads the payload any more: recovery acknowledges it"),
+    ("segments orphaned before the slots are repaired", "taken and settling slots count as references in the sweep"),
+    ("sweep before the slots are repaired", "what they refer to is freed by the next sweep: a producer that finds nothing sweeps too"),
+    ("epoch before segments and sweep", "readers look at slots only"),
 ]
