@@ -63,7 +63,15 @@ final class RingWitness {
 
 /// What /proc says of a process (proc_pid_status(5)).
 enum ProcessStatus {
-  static func descriptors(_ pid: Int32) -> Int? { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd"))?.count }
+  /// Without those that a worker has only until it is ready: libraries that are being loaded, and the guard's list of groups.
+  static func descriptors(_ pid: Int32) -> Int? {
+    let folder = "/proc/\(pid)/fd"
+    guard let all = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return nil }
+    return all.count { name in
+      let target = (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + "/" + name)) ?? ""
+      return !target.contains(".so") && !target.hasPrefix("/memfd:rw-guard")
+    }
+  }
 
   /// Private memory in KiB, without what is shared with others.
   static func anonymousMemory(_ pid: Int32) -> Int? { field("RssAnon:", pid).flatMap { Int($0.split(separator: " ").first ?? "") } }
