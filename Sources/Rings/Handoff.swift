@@ -353,9 +353,11 @@ package final class Handoff {
     let readers = readers(of: port)
     try checkLength(payload.count, readers)
     let named = try choose(payload, port, key)
-    try makeRoomInCall(for: payload.count)
+    // Where a key travels with it, it may need a large place, and elsewhere a small one.
+    let most = payload.count + (named.map { $0.count + TravellingKey.overhead } ?? 0)
+    try makeRoomInCall(for: most)
     try append(payload, nextID, format, to: readers, key: named)
-    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
+    if mostAtOnce != nil { noteSize(payload.count, reserved: most) }
     ordinal += 1
     made += 1
   }

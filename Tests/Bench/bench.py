@@ -4,7 +4,7 @@
 A ratio is taken inside a round, and the median of the rounds is what counts: machines move their cores about, and identical
 runs differ. `make bench` calls it; the environment chooses:
 
-  BENCH_ONLY=ring,W1     only these tables: ring fan lease trip W1 W2 W3 W4 W5 python faults start idle cost
+  BENCH_ONLY=ring,W1     only these tables: ring fan lease trip W1 W2 W3 W4 W5 python faults start idle cost options
   ROUNDS=5               rounds of the pipelines, of start and of costs
   RING_ROUNDS=9          rounds of the rings
   PEERS=all              every peer that the peers' folder knows, not only those that matter
@@ -22,7 +22,7 @@ QUICK = ENV.get("BENCH_QUICK", "") not in ("", "0")
 ROUNDS = int(ENV.get("ROUNDS") or (1 if QUICK else 5))
 RING_ROUNDS = int(ENV.get("RING_ROUNDS") or (1 if QUICK else 9))
 ALL_PEERS = ENV.get("PEERS") == "all"
-TABLES = ["ring", "fan", "lease", "trip", "W1", "W2", "W3", "W4", "W5", "python", "faults", "start", "idle", "cost"]
+TABLES = ["ring", "fan", "lease", "trip", "W1", "W2", "W3", "W4", "W5", "python", "faults", "start", "idle", "cost", "options"]
 ONLY = [t for t in (ENV.get("BENCH_ONLY") or ",".join(TABLES)).split(",") if t]
 BENCH = os.path.abspath(ENV.get("BENCH_BINARY") or f"{TOP}/.build/release/bench")
 CACHE = f"{TOP}/.build-bench"
@@ -356,6 +356,18 @@ def cost_table():
     return t
 
 
+def options_table():
+    """What is asked for by a key or an option, beside the same pipeline without it."""
+    t = Table("options", "What more promises cost: whole pipelines, messages a second with against without", ROUNDS)
+    for w, words in (("W1", "64 B"), ("W3", "0.5 ms of work")):
+        t.run(f"{w}", lambda w=w: ours(w))
+        t.run(f"{w} ordered", lambda w=w: ours(w, **{"stages.work.order": "input"}))
+        t.run(f"{w} state", lambda w=w: ours(w, state=True))
+        t.compare(f"{words}, order: input", f"{w} ordered", w)
+        t.compare(f"{words}, --state", f"{w} state", w)
+    return t
+
+
 # ---------------------------------------------------------------- pipelines
 
 
@@ -369,8 +381,10 @@ class Pipeline:
             self.arguments += ["--set", f"{name}={value}"]
 
     @classmethod
-    def shipped(cls, name, **values):
+    def shipped(cls, name, state=False, **values):
         pipeline = cls(f"{HERE}/pipelines/{name}.yaml", **values)
+        if state:
+            pipeline.arguments += ["--state", f"{pipeline.folder}/state"]
         if name != "idle":
             pipeline.arguments += ["--set", f"directory={pipeline.folder}"]
         return pipeline
@@ -448,10 +462,10 @@ if QUICK:
     COUNTS = {"W1": 200_000, "W2": 500, "W3": 300, "W4": 500}
 
 
-def ours(w, **values):
+def ours(w, state=False, **values):
     """Messages a second, as the peers measure it: from the first that is made to the last that the sink has."""
     count = COUNTS[w]
-    with Pipeline.shipped(w, count=count, **values) as pipeline:
+    with Pipeline.shipped(w, state, count=count, **values) as pipeline:
         pipeline.finish()
         return count * 1e9 / (pipeline.result(count)["last"] - pipeline.started())
 
@@ -772,7 +786,7 @@ def main():
     if any(t in ONLY for t in ("ring", "fan", "trip")) and build_boost():
         ready.add("boost")
     makers = {"ring": lambda: ring_table(has_python), "fan": lambda: fan_table(has_python), "lease": lease_table,
-              "trip": lambda: trip_table(has_python), "cost": cost_table, "start": lambda: start_table(has_peers), "idle": idle_table,
+              "trip": lambda: trip_table(has_python), "cost": cost_table, "options": options_table, "start": lambda: start_table(has_peers), "idle": idle_table,
               "python": lambda: python_table(has_python), "faults": lambda: fault_table(has_peers),
               **{w: lambda w=w: pipeline_table(w, has_peers) for w in WORK}}
     tables = []

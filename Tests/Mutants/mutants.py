@@ -35,12 +35,13 @@ let package = Package(
     .target(name: "Rings", dependencies: ["Platform"], swiftSettings: settings),
     .target(name: "CTrace", path: "Tests/CTrace"),
     .executableTarget(name: "stepper", dependencies: ["Rings", "Platform", "CTrace"], path: "Tests/Stepper", swiftSettings: settings),
-    .testTarget(name: "RingsTests", dependencies: ["Rings", "Platform"], swiftSettings: settings),
+    .target(name: "Harness", path: "Tests/Harness", swiftSettings: settings),
+    .testTarget(name: "RingsTests", dependencies: ["Harness", "Rings", "Platform"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )
 """
-PARTS = ["Sources/CLinux", "Sources/Platform", "Sources/Rings", "Tests/CTrace", "Tests/Stepper", "Tests/RingsTests"]
+PARTS = ["Sources/CLinux", "Sources/Platform", "Sources/Rings", "Tests/CTrace", "Tests/Stepper", "Tests/Harness", "Tests/RingsTests"]
 
 
 def write(path: pathlib.Path, data: bytes) -> None:
