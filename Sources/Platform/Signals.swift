@@ -32,7 +32,11 @@ struct PostponedSignals {
 
 /// Signals as something to poll for (signalfd(2)).
 package struct SignalDescriptor: Sendable {
-  package enum Signal: Sendable { case interrupt, terminate, hangUp }
+  package enum Signal: Sendable {
+    case interrupt, terminate, hangUp
+    /// A child has ended, perhaps one that became ours by its parent's death.
+    case child
+  }
 
   /// Readable when a signal has come.
   package let descriptor: Int32
@@ -43,7 +47,7 @@ package struct SignalDescriptor: Sendable {
     signal(SIGPIPE, SIG_IGN)
     var set = sigset_t()
     sigemptyset(&set)
-    for number in [SIGINT, SIGTERM] {
+    for number in [SIGINT, SIGTERM, SIGCHLD] {
       signal(number, SIG_DFL)
       sigaddset(&set, number)
     }
@@ -65,6 +69,7 @@ package struct SignalDescriptor: Sendable {
       switch Int32(clamping: info[0]) {
       case SIGINT: all.append(.interrupt)
       case SIGHUP: all.append(.hangUp)
+      case SIGCHLD: all.append(.child)
       default: all.append(.terminate)
       }
     }

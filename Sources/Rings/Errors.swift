@@ -6,11 +6,15 @@ package enum RingError: Error, CustomStringConvertible, Equatable {
   case messageTooLarge(length: Int, limit: Int)
   /// A call that must be handed over whole emits more than a reader's queue holds.
   case tooManyOutputs(limit: Int)
+  /// A call that must go on in parts comes before its turn, for its own worker has an older message that it has not worked on. To be made again
+  /// after that.
+  case outOfTurn
 
   package var description: String {
     switch self {
     case .messageTooLarge(let length, let limit):
       "the message has \(length) bytes, but its reader's queue takes at most \(limit) (raise `queue.message` of the stage that reads it)"
+    case .outOfTurn: "the message's turn has not come"
     case .tooManyOutputs(let limit):
       "it makes more than \(limit) messages that go on together, as many as its reader's queue holds (raise `queue.capacity`, or `queue.bytes` if it has one, of the stage that reads it)"
     }

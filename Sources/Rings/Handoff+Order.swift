@@ -70,12 +70,24 @@ extension Handoff {
 
   /// Hands over what comes before the open call, and returns when its turn has come. Nothing is claimed meanwhile: what was put back is
   /// taken by others, or by the successor of whoever had it.
+  ///
+  /// - Throws: `RingError.outOfTurn` when it would wait for its own worker
   func commitInTurn() throws {
     guard let input else { return }
+    if holdsOlder(input.pointee.ring) { throw RingError.outOfTurn }
     while true {
       try commit()
       if order?.isFirst(inputSequence) ?? true { return }
       try waitForTurn(input) { _ in self.due > 0 || self.order?.isFirst(self.inputSequence) ?? true }
+    }
+  }
+
+  /// Whether the worker holds an older message than the open call's whose call has not ended: one of the same batch.
+  private func holdsOlder(_ ring: Ring) -> Bool {
+    let waiting = Set((0..<ended.count).map { ended[$0].sequence })
+    return (0..<ring.shape.capacity).contains { i in
+      let (state, sequence) = (ring.slot(i).state, ring.slot(i).sequence.relaxed)
+      return state.isHeld && state.owner == worker && sequence < inputSequence && !waiting.contains(sequence)
     }
   }
 

@@ -66,7 +66,7 @@ package final class Handoff {
   let mostAtOnce: (large: Int, small: Int)?
   let promises: Promises
   /// Whether outputs follow the order of the inputs, over all processes of the stage.
-  let isOrdered: Bool
+  package let isOrdered: Bool
   // Unchecked exclusivity: one thread uses it, and no access lasts longer than its expression.
   /// What the cell holds; nobody else writes it while this worker lives.
   @exclusivity(unchecked) var record: CellRecord
@@ -539,6 +539,9 @@ package final class Handoff {
   }
 
   package var pendingCalls: Int { ended.count }
+
+  /// How many outputs of a message have gone on in parts, those of this worker among them.
+  package func handedOn(_ lease: Lease) -> UInt64 { part.flatMap { $0.slot == lease.slot ? max($0.count, lease.skip) : nil } ?? lease.skip }
   /// Whether a commit would hand over something now. What is left waits for its turn.
   package var canCommit: Bool { isOrdered ? due > 0 : !ended.isEmpty }
   package var pendingDeadLetters: Int { (0..<ended.count).count { ended[$0].isDeadLettered } }

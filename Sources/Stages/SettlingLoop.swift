@@ -23,6 +23,8 @@ enum SettlingLoop {
         }
         continue
       }
+      // What came back is older than what was there before it.
+      if handoff.isOrdered { leases.sort { $0.sequence < $1.sequence } }
       try crew.work(leases, &plugin)
       leases.removeAll(keepingCapacity: true)
     }
@@ -66,6 +68,7 @@ enum SettlingLoop {
         let again = try call(Array(together), &plugin)
         for member in again { handoff.unmark(member.lease) }
         waiting = (again + waiting)[...]
+        if handoff.isOrdered { waiting.sort { $0.lease.sequence < $1.lease.sequence } }
         if plugin.isJoint { try handOver(isFull: true) }
       }
       try handOver(isFull: leases.count > 1)
@@ -106,6 +109,9 @@ enum SettlingLoop {
         throw end
       } catch let corruption as RingCorruption {
         throw corruption
+      } catch is OutOfTurn {
+        handoff.abandon()
+        again += members[next...].map { Member(lease: $0.lease, isSuspect: true) }
       } catch {
         let unsettled = members[next...]
         if unsettled.isEmpty { throw error }

@@ -264,7 +264,7 @@ struct Worker {
     DeadLetter(
       stage: order.stage, plugin: order.plugin, file: order.file, error: "\(error)", details: (error as? MessageFailure)?.details ?? "",
       errors: errors, deaths: lease?.deaths ?? 0, death: lease.flatMap(lastDeath), id: lease?.id.hex ?? "", key: key.map { shownKey(lease, $0) },
-      handedOn: lease?.skip ?? 0)
+      handedOn: lease.map(handoff.handedOn) ?? 0)
   }
 
   /// The key that a message came here by: the one that was named for it, else what the rule says once more.

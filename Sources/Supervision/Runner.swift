@@ -72,8 +72,8 @@ final class Runner {
   let state: StateDirectory?
   /// Kills what workers have started when this process is killed.
   let keeper: RunGuard
-  /// When the ends of orphans were taken last.
-  var orphansTaken: Int64 = -1
+  /// Whether the ends of orphans are about to be taken.
+  var takesOrphans = false
   var hasBegun = false
   var chaos: ChaosKeeper?
 
@@ -87,6 +87,7 @@ final class Runner {
     case closing(worker: Int, start: Int, limit: Duration)
     case tick
     case queues
+    case orphans
     case stall(stage: Int)
   }
 
@@ -173,7 +174,10 @@ final class Runner {
     var ended: [Int] = []
     for (i, source) in sources.enumerated() where ready[i] {
       switch source.kind {
-      case 0: for _ in signals?.read() ?? [] { pending.append(.signal) }
+      case 0:
+        for signal in signals?.read() ?? [] {
+          if case .child = signal { childEnded() } else { pending.append(.signal) }
+        }
       case 1: ended.append(source.worker)
       case 2: for message in workers[source.worker]?.hear() ?? [] { heard(message, from: source.worker) }
       default: _ = workers[source.worker]?.readOutput(second: second) { say(.plugin, source.worker, $0) }
@@ -221,6 +225,9 @@ final class Runner {
     case .tick:
       observer.progressed(report())
       if let tick = options.tick { timers.append((now + tick, .tick)) }
+    case .orphans:
+      takesOrphans = false
+      ChildProcess.reapOrphans(except: Set(workers.values.map(\.child.pid) + [keeper.pid]))
     case .queues:
       sayOfQueues()
       timers.append((now + Self.queuePeriod, .queues))
@@ -300,12 +307,17 @@ final class Runner {
     for message in process.finish(second: second, { say(.plugin, worker, $0) }) { heard(message, from: worker) }
     process.isBlameless = chaos?.ended(worker, stage: supervisor.stage(of: worker), bySIGKILL: process.end == .signalled(9)) ?? false
     workers[worker] = process
-    if second != orphansTaken {
-      orphansTaken = second
-      ChildProcess.reapOrphans(except: Set(workers.values.map(\.child.pid) + [keeper.pid]))
-    }
     pending.append(.reaped(worker: worker, end: process.isBlameless ? .killed("chaos, \(end.text)") : end))
   }
+
+  /// It may be one that became ours when its parent ended. A list of all children has to be read to find out: at most once in a while.
+  func childEnded() {
+    if takesOrphans { return }
+    takesOrphans = true
+    timers.append((.now + Self.orphanPeriod, .orphans))
+  }
+
+  static let orphanPeriod = Duration.seconds(1)
 
   func recover(_ worker: Int) {
     guard let process = workers.removeValue(forKey: worker), let cell = cell(worker) else { return }

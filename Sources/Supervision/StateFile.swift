@@ -46,6 +46,7 @@ struct StatePlan: Equatable {
     var whenFull: String?
     /// Nil where all processes read one queue.
     var partition: PartitionRule?
+    var isOrdered = false
     var settings: JSON
   }
 
@@ -66,7 +67,7 @@ struct StatePlan: Equatable {
       Entry(
         name: stage.name, plugin: stage.plugin, kind: stage.kind.rawValue, library: stage.library, inputs: stage.inputs, processes: stage.processes,
         capacity: stage.queue?.capacity, messageBytes: stage.queue?.messageBytes, bytes: stage.queue?.bytes, whenFull: stage.queue?.whenFull.rawValue,
-        partition: stage.partition, settings: .object(stage.lasting.map { ($0.name, $0.value) }))
+        partition: stage.partition, isOrdered: stage.isOrdered, settings: .object(stage.lasting.map { ($0.name, $0.value) }))
     }
   }
 
@@ -81,7 +82,7 @@ struct StatePlan: Equatable {
           "inputs": .array(stage.inputs.map(JSON.string)), "processes": .integer(stage.processes),
           "capacity": stage.capacity.map(JSON.integer) ?? .null, "message_bytes": stage.messageBytes.map(JSON.integer) ?? .null,
           "bytes": stage.bytes.map(JSON.integer) ?? .null, "when_full": stage.whenFull.map(JSON.string) ?? .null,
-          "partition": stage.partition?.json ?? .null, "settings": stage.settings,
+          "partition": stage.partition?.json ?? .null, "ordered": .boolean(stage.isOrdered), "settings": stage.settings,
         ]
       })),
     ])
@@ -106,7 +107,8 @@ struct StatePlan: Equatable {
         Entry(
           name: name, plugin: plugin, kind: kind, library: item["library"]?.string, inputs: inputs.compactMap(\.string), processes: processes,
           capacity: item["capacity"]?.integer, messageBytes: item["message_bytes"]?.integer, bytes: item["bytes"]?.integer,
-          whenFull: item["when_full"]?.string, partition: PartitionRule(item["partition"]), settings: JSON(settings)))
+          whenFull: item["when_full"]?.string, partition: PartitionRule(item["partition"]),
+          isOrdered: item["ordered"]?.boolean ?? false, settings: JSON(settings)))
     }
     guard stages.count <= 4095, workers <= 4095 else { return nil }
   }
@@ -144,6 +146,8 @@ struct StatePlan: Equatable {
       compareSize("bytes", old.bytes, new.bytes)
       // Which queue a message waits in depends on it.
       compare(path + "partition", old.partition?.json, new.partition?.json)
+      // What has been handed on out of order stays so.
+      if old.isOrdered != new.isOrdered { compare(path + "order", old.isOrdered ? "input" : nil, new.isOrdered ? "input" : nil) }
       // What is counted depends on it.
       compare(path + "queue.when_full", old.whenFull.map(JSON.string), new.whenFull.map(JSON.string))
       guard case .object(let before) = old.settings, case .object(let after) = new.settings else { continue }

@@ -207,6 +207,27 @@ import Testing
     #expect(project.folder.lines("odd").compactMap { Int($0) } == Array(stride(from: 1, to: 3000, by: 2)))
     #expect(try project.report.balances && project.report.stage("burst", "restarts") == 30)
   }
+
+  /// What went on in parts before a call failed is there, and the letter says how much.
+  @Test func aLetterSaysWhatHasGoneOn() throws {
+    let project = try Project("""
+      numbers: {plugin: generate, with: {count: 3}}
+      work: {PY:work"}, inputs: [numbers], on_error: {retries: 0}}
+      out: {plugin: file.write, inputs: [work], queue: {capacity: 2}, with: {path: out}}
+      \(letters)
+      """, python: """
+      def work(value):
+          for i in range(5):
+              if i == 3 and value["n"] == 1:
+                  raise ValueError("mid")
+              yield f'{value["n"]}.{i}'
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    let gone = project.folder.lines("out").count { $0.hasPrefix("1.") }
+    let said = try project.letters().map { $0["handed_on"] as? Int }
+    #expect(gone == 2 && said == [gone])
+  }
 }
 
 extension Project {

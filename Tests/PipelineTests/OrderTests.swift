@@ -50,6 +50,29 @@ import Testing
     for stage in ["many", "program", "batch"] { #expect(report.stage(stage, "restarts") >= 1, "seed \(seed): nobody of \(stage) was killed") }
   }
 
+  /// Batches that are gathered while others die get older messages behind newer ones, and each call makes more than the next queue holds.
+  @Test func batchesInPartsKeepTheOrder() throws {
+    let seed = testSeed()
+    let (result, folder, report) = try run("""
+      numbers: {plugin: generate, with: {count: 400}}
+      work: {PY:work"}, inputs: [numbers], processes: 3, order: input, queue: {capacity: 60}, batch: {count: 20, within: 20ms}, on_error: {deaths: 1, retries: 50}, restart: {max: 0}}
+      out: {plugin: file.write, inputs: [work], queue: {capacity: 2}, with: {path: out}}
+      """, ["--chaos", "kill=2%", "--chaos-seed", "\(seed)"], python: """
+      seen = set()
+      def work(values):
+          return [several(value["n"]) for value in values]
+      def several(n):
+          for i in range(3):
+              if i == 2 and n % 40 == 5 and n not in seen:
+                  seen.add(n)
+                  raise ValueError(n)
+              yield f"{n}.{i}"
+      """)
+    #expect(result.status == 0, "seed \(seed): \(result.errors)")
+    #expect(folder.lines("out") == (0..<400).flatMap { n in (0..<3).map { "\(n).\($0)" } }, "seed \(seed)")
+    #expect(report.balances && report.stage("work", "restarts") >= 1, "seed \(seed)")
+  }
+
   /// A message that is tried again, and one that is given up, keep their places, and so does what is made of it then.
   @Test func failuresKeepTheirPlaces() throws {
     let (result, folder, report) = try run("""

@@ -99,7 +99,7 @@ struct Growth {
   static let tolerance = 1024
 
   /// The second tenth beside the last. Of the runner, which lives all the while, the smallest value counts; of the workers,
-  /// many of which have only just been started (and have more open until they are ready), that of the lowest quarter.
+  /// some of which have only just been started, the median.
   var report: (text: String, grown: [String]) {
     guard samples.count >= 20 else { return ("\(samples.count) samples are too few", ["too few samples"]) }
     let early = samples[(samples.count / 10)..<(samples.count / 5)]
@@ -111,12 +111,12 @@ struct Growth {
       lines.append("\(what) \(a) -> \(b)")
       if b > a + tolerance { grown.append("\(what) grew from \(a) to \(b)") }
     }
-    func quarter(_ values: [Int]) -> Int? { values.isEmpty ? nil : values.sorted()[values.count / 4] }
+    func median(_ values: [Int]) -> Int? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
     compare("runner: descriptors", 0, { $0.min() }) { $0.runnerDescriptors }
     compare("KiB", Self.tolerance, { $0.min() }) { $0.runnerMemory }
     for stage in Set(samples.flatMap(\.workerMemory.keys)).sorted() {
-      compare("\(stage): descriptors", 0, quarter) { $0.workerDescriptors[stage] }
-      compare("KiB", Self.tolerance, quarter) { $0.workerMemory[stage] }
+      compare("\(stage): descriptors", 0, median) { $0.workerDescriptors[stage] }
+      compare("KiB", Self.tolerance, median) { $0.workerMemory[stage] }
     }
     return (lines.joined(separator: ", ") + " (\(samples.count) samples)", grown)
   }
@@ -159,8 +159,7 @@ private struct TortureRun {
     let file = try folder.write("torture.yaml", scenario.yaml(seed: seed, count: count))
     let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")], in: folder.url, executable: driver.binary)
     self.running = running
-    let rings = scenario.yaml(seed: 0, count: 0).components(separatedBy: "inputs:").count - 1
-    while running.process.isRunning, witness == nil { witness = RingWitness(runner: running.pid, rings: rings) }
+    while running.process.isRunning, witness == nil { witness = RingWitness(runner: running.pid, rings: scenario.ringCount) }
 
     while tally.kills + tally.stops < events, running.process.isRunning {
       try strike(running)

@@ -18,7 +18,13 @@ struct TortureScenario: Sendable {
     case python
     /// A transform that gives up one message in eleven, and the dead letters of these.
     case letters
+    /// Two transforms of several processes, whose outputs follow their inputs, and a sink that takes batches.
+    case ordered
+    /// A transform whose processes share its messages by their keys.
+    case keyed
 
+    /// Whether a large message takes it longer than the timeout.
+    var isForSmall: Bool { usesPython || self == .keyed }
     var usesPython: Bool { self == .python || self == .letters }
   }
 
@@ -51,7 +57,7 @@ struct TortureScenario: Sendable {
 
   private var sources: [String] {
     switch shape {
-    case .line, .broadcast, .python, .letters: ["0"]
+    case .line, .broadcast, .python, .letters, .ordered, .keyed: ["0"]
     case .parallel: ["0", "1"]
     case .merge: ["0", "10"]
     case .diamond: ["0", "1", "10"]
@@ -67,7 +73,8 @@ struct TortureScenario: Sendable {
         File("a.txt", ["1:\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)"]),
         File("b.txt", [":\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)", "--letters"]),
       ]
-    case .python: [File("a.txt", ["1:\(all)"], isOrdered: false)]
+    case .python, .keyed: [File("a.txt", ["1:\(all)"], isOrdered: false)]
+    case .ordered: [File("a.txt", ["12:\(all)"], isOrdered: true)]
     case .parallel: [File("a.txt", ["12:\(all)"], isOrdered: false)]
     case .broadcast: [File("a.txt", ["1:0"], isOrdered: true), File("b.txt", [":0"], isOrdered: true), File("c.txt", ["1:0"], isOrdered: true)]
     case .diamond: [File("a.txt", ["1:\(all)", "2:\(all)"], isOrdered: false), File("b.txt", ["2:\(all)", ":10"], isOrdered: false)]
@@ -115,7 +122,7 @@ struct TortureScenario: Sendable {
       \(patience)
       """
     }
-    func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1) -> String {
+    func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1, _ key: String? = nil) -> String {
       let more = (shape == .letters ? "give_up_every: \(Self.giveUpEvery), " : "") + (level == 1 ? "burst: \(burst.count), burst_every: \(burst.every), fail_every: 97, " : "")
       return """
           \(name):
@@ -123,7 +130,7 @@ struct TortureScenario: Sendable {
             inputs: [\(inputs)]
             processes: \(self.processes(processes))
             queue: {capacity: \(capacity), message: \(limit)B}
-            with: {seed: \(seed), limit: \(limit)B, level: \(level), \(more)slow_every: \(max(100, count / 3))}
+            with: {seed: \(seed), limit: \(limit)B, level: \(level), \(more)slow_every: \(max(100, count / 3))}\(key.map { "\n    " + $0 } ?? "")
         \(patience)
         """
     }
@@ -139,13 +146,13 @@ struct TortureScenario: Sendable {
       \(patience)
       """
     }
-    func sink(_ name: String, _ inputs: String, _ path: String) -> String {
+    func sink(_ name: String, _ inputs: String, _ path: String, _ key: String? = nil) -> String {
       """
         \(name):
           plugin: file.write
           inputs: [\(inputs)]
           queue: {capacity: \(capacity), message: \(limit)B}
-          with: {path: \(path)}
+          with: {path: \(path)}\(key.map { "\n    " + $0 } ?? "")
       \(patience)
       """
     }
@@ -173,6 +180,16 @@ struct TortureScenario: Sendable {
           python("same", "numbers", processes: 2, "callable: \"torture:same\""), transform("work", "same", level: 1),
           python("each", "work", "callable: \"torture:Each\", batch: \(min(16, capacity))"), sink("out", "each", "a.txt"),
         ]
+      case .ordered:
+        [
+          source("numbers", 0), transform("work", "numbers", level: 1, processes: 3, "order: input"),
+          transform("more", "work", level: 2, processes: 2, "order: input"),
+          sink("out", "more", "a.txt", "batch: {count: \(min(16, capacity)), within: 5ms}"),
+        ]
+      case .keyed:
+        [
+          source("numbers", 0), transform("work", "numbers", level: 1, processes: 3, "partition: {key: length % 5, input: text}"), sink("out", "work", "a.txt"),
+        ]
       case .merge:
         [source("numbers", 0), source("others", 16), transform("work", "numbers, others", level: 1), sink("out", "work", "a.txt")]
       case .diamond:
@@ -189,6 +206,8 @@ struct TortureScenario: Sendable {
   var processCount: Int {
     switch shape {
     case .line: 3
+    case .ordered: 2 + processes(3) + processes(2)
+    case .keyed: 2 + processes(3)
     case .parallel: 3 + processes(3) + processes(2)
     case .broadcast: 5
     case .merge: 4
@@ -198,14 +217,16 @@ struct TortureScenario: Sendable {
     }
   }
 
+  /// How many rings it has: one before each stage that reads, but one for each process where a key decides.
+  var ringCount: Int { yaml(seed: 0, count: 0).components(separatedBy: "inputs:").count - 1 + (shape == .keyed ? processes(3) - 1 : 0) }
+
   // MARK: Which there are
 
   /// Every shape on rings of 1, 2, 7 and 1,024 slots with small and large messages, and one long run: 10,000 events and more.
   static let all: [TortureScenario] =
     Shape.allCases.flatMap { shape in
       [1, 2, 7, 1024].flatMap { capacity in
-        // A large message takes Python longer than the timeout.
-        (shape.usesPython ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
+        (shape.isForSmall ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
       }
     } + [TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 1500, eventsInRun: 1500, isLong: true)]
 
@@ -223,6 +244,9 @@ struct TortureScenario: Sendable {
     TortureScenario(shape: .diamond, capacity: 2, limit: 300, events: 40, eventsInRun: 40),
     TortureScenario(shape: .python, capacity: 7, limit: 300, events: 20, eventsInRun: 20),
     TortureScenario(shape: .letters, capacity: 7, limit: 300, events: 30, eventsInRun: 30),
+    TortureScenario(shape: .ordered, capacity: 7, limit: 300, events: 40, eventsInRun: 40),
+    TortureScenario(shape: .ordered, capacity: 2, limit: 1 << 20, events: 20, eventsInRun: 20),
+    TortureScenario(shape: .keyed, capacity: 7, limit: 300, events: 30, eventsInRun: 30),
     TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 100, eventsInRun: 100, isLong: true),
   ]
 }

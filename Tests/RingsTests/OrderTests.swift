@@ -169,6 +169,30 @@ extension RingsTests {
     bench.closed()
   }
 
+  /// The worker has both messages, and begins with the later one: in parts it would wait for itself.
+  @Test func aCallInPartsDoesNotWaitForItsOwnWorker() throws {
+    let bench = try Bench(outputs: 4)
+    let (source, sink, worker) = (try bench.source(), try bench.sink(), try bench.worker(0))
+    try bench.put(1...2, source)
+    let leases = try (0..<2).map { _ in try #require(try worker.claim()) }
+    worker.begin(leases[1])
+    #expect(throws: RingError.outOfTurn) { for i in 0..<6 { try Self.emit("2.\(i)", worker) } }
+    worker.abandon()
+    var seen: [String] = []
+    for (n, lease) in leases.enumerated() {
+      worker.begin(lease)
+      for i in 0..<6 {
+        try Self.emit("\(n + 1).\(i)", worker)
+        seen += try Self.read(sink)
+      }
+      worker.end(.done)
+      try worker.commit()
+      seen += try Self.read(sink)
+    }
+    #expect(seen == (1...2).flatMap { n in (0..<6).map { "\(n).\($0)" } })
+    bench.closed()
+  }
+
   /// One of two workers is abandoned after its k-th step, for every k, while both go ahead of each other.
   @Test(arguments: [UInt64(1), 2, 3, 4, 5, 6]) func everyStep(seed: UInt64) throws {
     var step = 0
