@@ -41,7 +41,9 @@ package struct JQFilter {
           jv_free(result)
           break
         }
-        throw MessageFailure("jq: \(Self.reason(result))")
+        let reason = Self.reason(result)
+        // What `input` says where there is no next one (libjq 1.6).
+        throw MessageFailure("jq: " + (reason == "break" ? "it breaks, as `input` does: there is no other input here" : reason))
       }
       if jq_halted(program.state) != 0 {
         jv_free(result)

@@ -94,7 +94,7 @@ extension Planner {
   private mutating func readBatch(_ draft: inout Draft, _ given: Given) {
     guard let node = given[StageKeys.batch] else { return }
     let path = draft.path + ".batch"
-    let (batch, found) = BatchKeys.group.decode(node, directory: directory, place: draft.keySpan, path: path)
+    let (batch, found) = BatchKeys.group.decode(node, directory: directory, place: draft.node.pair("batch")?.keySpan ?? draft.keySpan, path: path)
     // What is wrong is reported, and what can be read is read.
     diagnostics += found
     guard let batch else { return }

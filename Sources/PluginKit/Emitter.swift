@@ -53,6 +53,8 @@ public struct MessageFailure: Error, CustomStringConvertible {
   public let isPermanent: Bool
   /// More than a sentence, for who looks into a dead letter: a traceback, what a program wrote. Empty when there is nothing.
   public let details: String
+  /// The message that a source could not hand on, and its format: nobody else has it.
+  package var original: (bytes: [UInt8], format: MessageFormat)?
 
   /// - Parameter description: one sentence, lower case, without a full stop; no secrets, no payloads.
   public init(_ description: String, isPermanent: Bool = false, details: String = "") {

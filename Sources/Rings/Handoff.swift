@@ -422,6 +422,12 @@ package final class Handoff {
     ordinal += 1
   }
 
+  /// What was written into the memory that `reserve` gave, if it was refused.
+  package func reserved(_ length: Int) -> UnsafeRawBufferPointer {
+    guard let first = readers(of: 0).first else { return UnsafeRawBufferPointer(rebasing: scratchBytes.bytes.prefix(max(0, length))) }
+    return outputs[first].reserved(length)
+  }
+
   func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
     if ordinal < skip || !isRead(0) {
       ordinal += 1

@@ -17,7 +17,7 @@ enum SourceLoop {
     handoff.waiting { worker.control.waitForGo() }
 
     let deputy = S.mayBlock ? try Deputy(handoff) : nil
-    let out = StageOutput(handoff, deputy)
+    let out = StageOutput(handoff, deputy, isSource: true)
     var pace = BatchPace(most: 256)
     var position: Position?
 

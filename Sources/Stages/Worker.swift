@@ -249,9 +249,18 @@ struct Worker {
       control.send(.messageDropped(id: id, error: "\(error)", errors: errors, deaths: deaths))
     case .deadLetter:
       if let most = policy.maxDeadLetters, deadLetters >= most { throw stop("; there are \(most) dead letters already, the most that `max_dead_letters` allows") }
-      let letter = letter(lease, error, errors).encoded(lease.map { ($0.payload, $0.format) })
+      let letter = letter(lease, error, errors)
+      func emit(_ text: [UInt8]) throws {
+        try text.withUnsafeBytes { try handoff.emitLetter($0, format: MessageFormat.json.rawValue, to: order.deadLetterPort) }
+      }
       do {
-        try letter.withUnsafeBytes { try handoff.emitLetter($0, format: MessageFormat.json.rawValue, to: order.deadLetterPort) }
+        if lease == nil, let original = (error as? MessageFailure)?.original {
+          let whole = original.bytes.withUnsafeBytes { letter.encoded(($0, original.format.rawValue)) }
+          // No queue is as large as all that a source may make.
+          do { try emit(whole) } catch RingError.messageTooLarge { try emit(letter.encoded(nil)) }
+        } else {
+          try emit(letter.encoded(lease.map { ($0.payload, $0.format) }))
+        }
       } catch let refused where refused is RingError || refused is MessageFailure {
         throw stop("; its dead letter cannot be handed on: \(refused)")
       }

@@ -332,4 +332,23 @@ import Testing
     #expect(project.folder.lines("out").count == 200 && project.folder.lines("out").sorted() == project.folder.lines("same").sorted())
     #expect(try project.inByProcess("count").allSatisfy { $0 > 0 })
   }
+
+  /// Nobody else has what a source has made: the letter of a message without a key holds it.
+  @Test(arguments: ["PY:values\"}", "plugin: generate, with: {count: 10}"]) func aLetterOfASourceHoldsItsMessage(source: String) throws {
+    let project = try Project("""
+      values: {\(source)}
+      count: {plugin: jq, inputs: [values], processes: 2, partition: {key: 'if .n % 5 == 3 then error("no key") else .n end'}, with: {filter: .n}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      original: {plugin: jq, inputs: [values.dead_letter], with: {filter: '.payload | fromjson | .n'}}
+      letters: {plugin: file.write, inputs: [original], with: {path: letters}}
+      """, python: """
+      def values():
+          for n in range(10):
+              yield {"n": n}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.folder.lines("letters") == ["3", "8"])
+    #expect(project.folder.lines("out").compactMap { Int($0) }.sorted() == [0, 1, 2, 4, 5, 6, 7, 9])
+  }
 }
