@@ -43,7 +43,7 @@ MUTANTS = [
 
     # Segments
     Mutant("memory given back before the commit", "A payload's memory is given back once its message is acknowledged, not before.",
-           [("Consumer.swift", "try Failpoint.settled.hit()", "view.release(Int(place.segment), place.generation, 1); try Failpoint.settled.hit()"),
+           [("Consumer.swift", "try Failpoint.settled.hit()", "release(Int(place.segment), place.generation, 1); try Failpoint.settled.hit()"),
             ("Consumer.swift", "if count > 0 {", "if count > 1_000 {")], RULES),
     Mutant("count ignores the generation", "An acknowledgement names the generation: the sweep may have freed the segment, and another may use it.",
            [("Consumer.swift", "guard found.generation == generation & 0xfff_ffff, ", "guard ")], RULES),
