@@ -231,7 +231,5 @@ import Testing
 }
 
 extension Project {
-  fileprivate func letters(_ name: String = "letters.jsonl") throws -> [[String: Any]] {
-    try folder.lines(name).map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
-  }
+  fileprivate func letters(_ name: String = "letters.jsonl") throws -> [[String: Any]] { try objects(name) }
 }

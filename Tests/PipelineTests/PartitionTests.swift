@@ -5,35 +5,6 @@ import Testing
 /// `partition`: equal keys go to the same process in order, whatever is killed.
 @Suite struct PartitionTests {
   /// A folder with a pipeline of these stages and `stages.py`; `PY` stands for a Python stage's plugin.
-  private struct Project {
-    let folder: TemporaryFolder
-    let file: String
-
-    init(_ stages: String, python: String = "") throws {
-      folder = try TemporaryFolder()
-      _ = try folder.write("stages.py", PartitionTests.process + python)
-      let text = stages.replacingOccurrences(of: "PY:", with: "plugin: python, with: {python: /usr/bin/python3, callable: \"stages:")
-      file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
-    }
-
-    func run(_ more: String...) throws -> Ringway.Result { try Ringway.run(arguments + more, deadline: 300) }
-    func start(_ more: String...) throws -> Running { try Running(arguments + more) }
-    private var arguments: [String] { ["run", file, "--progress", "off", "--report", folder.path("report.json")] }
-    var report: Report { get throws { try Report(folder.path("report.json")) } }
-
-    func objects(_ name: String) throws -> [[String: Any]] {
-      try folder.lines(name).map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
-    }
-
-    func inByProcess(_ stage: String) throws -> [Int] {
-      ((try report.json["stages"] as? [String: [String: Any]])?[stage]?["in_by_process"] as? [Int]) ?? []
-    }
-
-    func skew(_ stage: String) throws -> Double {
-      ((try report.json["stages"] as? [String: [String: Any]])?[stage]?["skew"] as? NSNumber)?.doubleValue ?? -1
-    }
-  }
-
   /// Which process of its stage a Python worker is stands behind its stage's name in its arguments.
   private static let process = """
     import sys
@@ -42,6 +13,8 @@ import Testing
     process = int(words[words.index("__worker") + 2]) if "__worker" in words else -1
 
     """
+
+  private func project(_ stages: String, python: String = "") throws -> Project { try Project(stages, python: Self.process + python) }
 
   /// Lines `[n, process]`: each n once, the numbers of each key in order, and each key's in one process.
   private func check(_ folder: TemporaryFolder, _ name: String = "out", count: Int, keys: Int, processes: Int, _ note: String) throws {
@@ -61,7 +34,7 @@ import Testing
   @Test(arguments: [1, 4]) func aKeyStaysInItsProcessAndInOrderWhateverIsKilled(processes: Int) throws {
     let seed = testSeed()
     let count = 1500, keys = 17
-    let project = try Project("""
+    let project = try project("""
       numbers: {plugin: generate, with: {count: \(count)}}
       count: {PY:count"}, inputs: [numbers], processes: \(processes), queue: {capacity: 32, message: 4KiB}, partition: {key: '.n % \(keys)'}}
       again: {PY:same", batch: 8}, inputs: [count], processes: \(processes), queue: {capacity: 16, message: 4KiB}, partition: {key: '.[0] % \(keys)'}}
@@ -73,7 +46,7 @@ import Testing
       def same(values):
           return [Message(v) for v in values]
       """)
-    let result = try project.run("--chaos", "kill=2%,stop=0.1%", "--chaos-seed", "\(seed)")
+    let result = try project.run(["--chaos", "kill=2%,stop=0.1%", "--chaos-seed", "\(seed)"])
     #expect(result.status == 0, "seed \(seed): \(result.errors)")
     try check(project.folder, count: count, keys: keys, processes: processes, "seed \(seed)")
     #expect(project.folder.lines("also").count == count, "another reader gets everything")
@@ -87,7 +60,7 @@ import Testing
 
   /// The workers of one process are killed at moments of our choice, also when nothing but its own queue is left.
   @Test func aWorkerThatIsKilledGetsItsOwnQueueBack() throws {
-    let project = try Project("""
+    let project = try project("""
       numbers: {plugin: generate, with: {count: 400}}
       slow: {PY:slow"}, inputs: [numbers], processes: 3, queue: {capacity: 256, message: 4KiB}, partition: {key: '.n % 7'}, restart: {max: 1000, backoff: 1ms}}
       out: {plugin: file.write, inputs: [slow], with: {path: out}}
@@ -116,7 +89,7 @@ import Testing
     let seed = testSeed()
     var random = Seeded(seed)
     let count = 3000, keys = 23
-    let project = try Project("""
+    let project = try project("""
       numbers: {plugin: generate, with: {count: \(count), rate: 4000/s}}
       count: {PY:count"}, inputs: [numbers], processes: 4, queue: {capacity: 32, message: 4KiB}, partition: {key: '.n % \(keys)'}}
       again: {plugin: jq, inputs: [count], processes: 3, queue: {capacity: 8, message: 4KiB}, partition: {key: '.[0] % \(keys)'}, with: {filter: .}}
@@ -128,7 +101,7 @@ import Testing
     let state = project.folder.path("state")
     var kills = 0
     for _ in 0..<8 {
-      let running = try project.start("--state", state)
+      let running = try project.start(["--state", state])
       // A kill falls anywhere, the making of the state and the recovery of the last kill included.
       let lines = project.folder.lines("out").count
       let more = Int.random(in: 0...800, using: &random)
@@ -142,7 +115,7 @@ import Testing
       let shown = try Ringway.run(["state", state])
       #expect(shown.status == 0 || shown.status == 78, "seed \(seed): \(shown.output)\(shown.errors)")
     }
-    let result = try project.run("--state", state)
+    let result = try project.run(["--state", state])
     #expect(result.status == 0 && kills >= 3, "seed \(seed), \(kills) kills: \(result.errors)")
     try check(project.folder, count: count, keys: keys, processes: 4, "seed \(seed), \(kills) kills")
     #expect(try project.report.balances)
@@ -156,14 +129,14 @@ import Testing
       (", partition: {key: '.[0] % 23'}", "", "stages.again.partition was"),
     ] {
       try text.replacingOccurrences(of: old, with: new).write(toFile: project.file, atomically: true, encoding: .utf8)
-      let refused = try project.run("--state", state)
+      let refused = try project.run(["--state", state])
       #expect(refused.status == 78 && refused.errors.contains(what), "\(refused.errors)")
     }
   }
 
   /// A key that Python names is used instead of the filter, which would fail here; equal values are equal keys, however they are written.
   @Test func aKeyThatPythonNamesIsUsed() throws {
-    let project = try Project("""
+    let project = try project("""
       values: {PY:values"}}
       count: {PY:count"}, inputs: [values], processes: 4, partition: {key: 'error("not asked")'}}
       all: {plugin: file.write, inputs: [values], with: {path: all}}
@@ -176,14 +149,14 @@ import Testing
       def count(value):
           return Message([value["i"], process])
       """)
-    let result = try project.run("--chaos", "kill=1%")
+    let result = try project.run(["--chaos", "kill=1%"])
     #expect(result.status == 0, "\(result.errors)")
     try check(project.folder, count: 600, keys: 5, processes: 2, "named keys")
     #expect(project.folder.lines("all") == (0..<600).map { "{\"i\":\($0)}" }, "nobody else sees the key")
   }
 
   @Test func whatIsNoKeyIsTheFailureOfTheMessage() throws {
-    let project = try Project("""
+    let project = try project("""
       values: {PY:values"}}
       work: {PY:work"}, inputs: [values], on_error: {retries: 1}}
       count: {plugin: jq, inputs: [work], processes: 2, partition: {key: .k}, with: {filter: .}}
@@ -206,7 +179,7 @@ import Testing
 
   /// None, several, an error, or no JSON at all: the stage that makes such a message has failed on it, with one process as with many.
   @Test(arguments: [1, 3]) func aMessageWithoutOneKeyFailsInTheStageThatMadeIt(processes: Int) throws {
-    let project = try Project("""
+    let project = try project("""
       lines: {PY:lines"}}
       work: {plugin: exec, with: {command: [cat]}, inputs: [lines], on_error: {retries: 0}}
       count: {plugin: jq, inputs: [work], processes: \(processes), partition: {key: 'if . == 1 then empty elif . == 2 then (1, 2) elif . == 3 then error("no") else . end'}, with: {filter: .}}
@@ -229,7 +202,7 @@ import Testing
 
   /// Text is a string to the filter, so any line has a key.
   @Test func aLineOfTextMayBeItsOwnKey() throws {
-    let project = try Project("""
+    let project = try project("""
       lines: {plugin: file.read, with: {path: words.txt}}
       count: {plugin: exec, with: {command: [cat]}, inputs: [lines], processes: 3, partition: {key: '.[:1]', input: text}}
       out: {plugin: file.write, inputs: [count], with: {path: out}}
@@ -245,7 +218,7 @@ import Testing
 
   /// A dead letter says by which key its message came, and a replay sends it by that key; who reads letters may share them by keys as well.
   @Test func aDeadLetterNamesItsKeyAndGoesBackByIt() throws {
-    let project = try Project("""
+    let project = try project("""
       values: {PY:values"}}
       work: {PY:work"}, inputs: [values], processes: 3, partition: {key: '{n: .n, k: "own"}'}, on_error: {retries: 0}}
       out: {plugin: file.write, inputs: [work], with: {path: out}}
@@ -285,7 +258,7 @@ import Testing
 
   /// One key has everything: the table, the report and the sentence say so.
   @Test func skewShowsInTheTable() throws {
-    let project = try Project("""
+    let project = try project("""
       numbers: {plugin: generate, with: {count: 3000}}
       work: {plugin: hash, inputs: [numbers], processes: 3, queue: {capacity: 64, message: 4KiB}, partition: {key: 'if .n % 30 == 0 then .n else "hot" end'}, with: {rounds: 3000}}
       even: {plugin: jq, inputs: [numbers], processes: 2, queue: {capacity: 64, message: 4KiB}, partition: {key: '.n % 256'}, with: {filter: .}}
@@ -305,12 +278,12 @@ import Testing
   }
 
   @Test func aQueueThatDropsDropsOfEachKeyInOrder() throws {
-    let project = try Project("""
+    let project = try project("""
       numbers: {plugin: generate, with: {count: 4000, rate: 4000/s}}
       slow: {plugin: jq, inputs: [numbers], processes: 2, queue: {capacity: 8, when_full: drop_oldest}, rate: 300/s, partition: {key: '.n % 5'}, with: {filter: .n}}
       out: {plugin: file.write, inputs: [slow], with: {path: out}}
       """)
-    let result = try project.run("--chaos", "kill=1%")
+    let result = try project.run(["--chaos", "kill=1%"])
     #expect(result.status == 0, "\(result.errors)")
     let lines = project.folder.lines("out").compactMap { Int($0) }
     let report = try project.report
@@ -320,14 +293,14 @@ import Testing
 
   /// What a source reserves in a ring is copied into the one that its key names.
   @Test func largeMessagesFindTheirProcess() throws {
-    let project = try Project("""
+    let project = try project("""
       big: {plugin: generate, with: {count: 200, size: 100KiB}}
       count: {plugin: hash, inputs: [big], processes: 2, partition: {key: '.[:2]', input: text}, queue: {capacity: 4, message: 128KiB}, with: {rounds: 1}}
       all: {plugin: hash, inputs: [big], with: {rounds: 1}}
       out: {plugin: file.write, inputs: [count], with: {path: out}}
       same: {plugin: file.write, inputs: [all], with: {path: same}}
       """)
-    let result = try project.run("--chaos", "kill=1%")
+    let result = try project.run(["--chaos", "kill=1%"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(project.folder.lines("out").count == 200 && project.folder.lines("out").sorted() == project.folder.lines("same").sorted())
     #expect(try project.inByProcess("count").allSatisfy { $0 > 0 })
@@ -335,7 +308,7 @@ import Testing
 
   /// Nobody else has what a source has made: the letter of a message without a key holds it.
   @Test(arguments: ["PY:values\"}", "plugin: generate, with: {count: 10}"]) func aLetterOfASourceHoldsItsMessage(source: String) throws {
-    let project = try Project("""
+    let project = try project("""
       values: {\(source)}
       count: {plugin: jq, inputs: [values], processes: 2, partition: {key: 'if .n % 5 == 3 then error("no key") else .n end'}, with: {filter: .n}}
       out: {plugin: file.write, inputs: [count], with: {path: out}}
@@ -350,5 +323,15 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
     #expect(project.folder.lines("letters") == ["3", "8"])
     #expect(project.folder.lines("out").compactMap { Int($0) }.sorted() == [0, 1, 2, 4, 5, 6, 7, 9])
+  }
+}
+
+extension Project {
+  fileprivate func inByProcess(_ stage: String) throws -> [Int] {
+    ((try report.json["stages"] as? [String: [String: Any]])?[stage]?["in_by_process"] as? [Int]) ?? []
+  }
+
+  fileprivate func skew(_ stage: String) throws -> Double {
+    ((try report.json["stages"] as? [String: [String: Any]])?[stage]?["skew"] as? NSNumber)?.doubleValue ?? -1
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Harness
 
 /// A folder with a pipeline of some stages, and `stages.py` with the Python code of those that are given as `{PY:name"}`.
@@ -13,9 +14,18 @@ struct Project {
   }
 
   func run(_ arguments: [String] = [], input: String? = nil, deadline: Double = 300) throws -> Ringway.Result {
-    try Ringway.run(["run", file, "--progress", "off", "--report", folder.path("report.json")] + arguments, input: input, deadline: deadline)
+    try Ringway.run(command + arguments, input: input, deadline: deadline)
   }
+
+  func start(_ arguments: [String] = []) throws -> Running { try Running(command + arguments) }
+
+  private var command: [String] { ["run", file, "--progress", "off", "--report", folder.path("report.json")] }
 
   func validate() throws -> Ringway.Result { try Ringway.run(["validate", file]) }
   var report: Report { get throws { try folder.report } }
+
+  /// The lines of a file, each a JSON object: dead letters, say.
+  func objects(_ name: String) throws -> [[String: Any]] {
+    try folder.lines(name).map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:] }
+  }
 }
