@@ -348,7 +348,7 @@ private final class Line {
         leases = []
         if try handoff.claim(atMost: 1, into: &leases) == 0 { break }
         handoff.begin(leases[0])
-        let text = String(decoding: leases[0].payload, as: UTF8.self).split(separator: " ")[0]
+        let text = name(of: leases[0])
         for i in 0..<shape.emit {
           if goesInParts { try relieve() }
           try emit("\(text).\(i)", handoff)
@@ -369,7 +369,7 @@ private final class Line {
         leases = []
         if try handoff.claim(atMost: 1, into: &leases) == 0 { break }
         handoff.begin(leases[0])
-        written[number - 2].append(String(String(decoding: leases[0].payload, as: UTF8.self).split(separator: " ")[0]))
+        written[number - 2].append(name(of: leases[0]))
         handoff.end(.done)
       }
       if handoff.pendingCalls > 0 { try handoff.commit(committedLength: UInt64(written[number - 2].count)) }
@@ -386,6 +386,9 @@ private final class Line {
   private func relieve() throws {
     for _ in 0..<(2 * shape.capacity) where !outputs.allSatisfy(\.isDrained) { for sink in 2..<handoffs.count { try act(sink) } }
   }
+
+  /// What stands before the dots that fill a payload up.
+  private func name(of lease: Lease) -> String { String(decoding: lease.payload.prefix { $0 != 0x20 }, as: UTF8.self) }
 
   private func emit(_ text: String, _ handoff: Handoff) throws {
     let bytes = Array((text + " ").utf8) + [UInt8](repeating: 0x2e, count: max(0, shape.payload - text.utf8.count - 1))
