@@ -106,6 +106,20 @@ extension RingsTests {
     bench.closed()
   }
 
+  /// Until its slot is free, an older message may come back: its worker may die before its commit.
+  @Test func whatIsBeingAcknowledgedIsStillOpen() throws {
+    let bench = try Bench()
+    let (source, first, second) = (try bench.source(), try bench.worker(0), try bench.worker(1))
+    try bench.put(1...2, source)
+    #expect(try Self.work(first) == 1 && Self.work(second) == 2)
+    var looks: [Bool] = []
+    Failpoint.handler = { if [.settled, .committed, .published].contains($0) { looks.append(second.canCommit) } }
+    defer { Failpoint.handler = nil }
+    try first.commit()
+    #expect(looks == [false, false, false] && second.canCommit)
+    bench.closed()
+  }
+
   /// What is claimed by turns is handed over by turns, however much of it a commit could take.
   @Test func aCommitStopsAtWhatAnotherHas() throws {
     let bench = try Bench()
