@@ -65,7 +65,7 @@ package struct Chaos: Sendable, Equatable {
   }
 }
 
-/// Random numbers that a seed repeats: SplitMix64 (Steele, Lea and Flood, 2014).
+/// Random numbers that a seed repeats.
 package struct ChaosDice {
   private var state: UInt64
 
@@ -75,11 +75,8 @@ package struct ChaosDice {
   }
 
   package mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
+    state &+= SplitMix64.step
+    return SplitMix64.number(state)
   }
 
   /// A time of at most so long.

@@ -86,11 +86,6 @@ struct Generate: Source {
     try out.emitReserved(size, as: .text)
   }
 
-  /// SplitMix64 of the seed and n.
-  private func mix(_ n: UInt64) -> UInt64 {
-    var z = (n ^ seed &* 0x9e37_79b9_7f4a_7c15) &+ 0x9e37_79b9_7f4a_7c15
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
+  /// A number that follows from the seed and n.
+  private func mix(_ n: UInt64) -> UInt64 { SplitMix64.number((n ^ seed &* SplitMix64.step) &+ SplitMix64.step) }
 }

@@ -50,13 +50,7 @@ final class PostedBody {
   /// The key of a request: a message's own, or one that follows from those of several, in their order.
   static func key(_ ids: [MessageIdentity]) -> String {
     guard let first = ids.first else { return "" }
-    // SplitMix64's finalizer, over one after the other.
-    func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
-      var z = a &+ 0x9e37_79b9_7f4a_7c15 ^ b
-      z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-      z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-      return z ^ z >> 31
-    }
+    func mix(_ a: UInt64, _ b: UInt64) -> UInt64 { SplitMix64.number(a &+ SplitMix64.step ^ b) }
     let key = ids.dropFirst().reduce(first) { MessageIdentity(high: mix($0.high, $1.high), low: mix($0.low &+ 1, $1.low)) }
     return "\(key)"
   }
