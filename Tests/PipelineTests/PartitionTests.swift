@@ -62,12 +62,10 @@ import Testing
   @Test func aWorkerThatIsKilledGetsItsOwnQueueBack() throws {
     let project = try project("""
       numbers: {plugin: generate, with: {count: 400}}
-      slow: {PY:slow"}, inputs: [numbers], processes: 3, queue: {capacity: 256, message: 4KiB}, partition: {key: '.n % 7'}, restart: {max: 1000, backoff: 1ms}}
+      slow: {PY:slow"}, inputs: [numbers], processes: 3, rate: 400/s, queue: {capacity: 256, message: 4KiB}, partition: {key: '.n % 7'}, restart: {max: 1000, backoff: 1ms}}
       out: {plugin: file.write, inputs: [slow], with: {path: out}}
       """, python: """
-      import time
       def slow(value):
-          time.sleep(0.004)
           return Message([value["n"], process])
       """)
     let running = try project.start()

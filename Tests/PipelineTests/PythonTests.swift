@@ -346,9 +346,9 @@ import Testing
 
   @Test func theRunnersDeathLeavesNobody() throws {
     let project = try Project("""
-      import itertools, time
+      import itertools
       def count(): yield from itertools.count()
-      def work(n): time.sleep(0.001); return n
+      def work(n): return n
       """, """
       count: {PY, with: {callable: "stages:count"}}
       work: {PY, inputs: [count], processes: 2, with: {callable: "stages:work"}}
@@ -629,20 +629,22 @@ import Testing
   /// Nobody waits for long without being told for what, first while the file is checked and then in the run.
   @Test func whatTakesLongToStartIsNamed() throws {
     let project = try Project("""
-      import os, sys, time
-      gate = "worker" if "ringway._worker" in sys.modules else "check"
-      while not os.path.exists(gate): time.sleep(0.01)
+      import sys
+      # A pipe opens when the other end does.
+      open("worker" if "ringway._worker" in sys.modules else "check").close()
       def work(value): return value
       """, """
       count: {plugin: generate, with: {count: 5}}
       work: {PY, inputs: [count], directory: ., with: {callable: "stages:work"}}
       out: {plugin: file.write, inputs: [work], with: {path: out}}
       """)
+    for gate in ["check", "worker"] { #expect(mkfifo(project.folder.path(gate), 0o600) == 0) }
+    func open(_ gate: String) { try? FileHandle(forWritingAtPath: project.folder.path(gate))?.close() }
     let running = try project.start()
     #expect(eventually(within: 40) { running.errors.contains("still checks the file, and is at `import stages`") }, "\(running.errors)")
-    try project.folder.write("check", "")
+    open("check")
     #expect(eventually(within: 40) { running.errors.contains("work * has not been ready for 10s, and is at `import stages`") }, "\(running.errors)")
-    try project.folder.write("worker", "")
+    open("worker")
     #expect(try running.finish().status == 0 && project.lines().count == 5, "\(running.errors)")
   }
 
