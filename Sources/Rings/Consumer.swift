@@ -316,27 +316,27 @@ struct ReleaseRun: BitwiseCopyable {
 extension RingView {
   @inline(__always)
   func settle(_ place: Lease.Place, _ owner: WorkerNumber) throws {
-    let word = slot(Int(place.slot)).word
-    var found = SlotWord(raw: word.acquired)
-    while true {
-      guard found.isIn(.leased), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to settle") }
-      // A producer may move the lease along in between: the lap is read again.
-      guard let other = word.exchange(found.raw, found.with(.settling).raw) else { break }
-      found = SlotWord(raw: other)
-    }
+    if !change(place, owner, from: .leased, { $0.with(.settling) }) { throw RingCorruption("slot \(place.slot) is not ours to settle") }
     try Failpoint.settled.hit()
   }
 
   @inline(__always)
   func free(_ place: Lease.Place, _ owner: WorkerNumber) throws {
+    if !change(place, owner, from: .settling, { SlotWord($0.lap &+ 1, .free) }) { throw RingCorruption("slot \(place.slot) is not ours to free") }
+    try Failpoint.freed.hit()
+  }
+
+  /// - Returns: whether the slot was in this state, and the owner's
+  @inline(__always)
+  private func change(_ place: Lease.Place, _ owner: WorkerNumber, from state: SlotWord.State, _ next: (SlotWord) -> SlotWord) -> Bool {
     let word = slot(Int(place.slot)).word
     var found = SlotWord(raw: word.acquired)
-    while true {
-      guard found.isIn(.settling), found.owner == owner else { throw RingCorruption("slot \(place.slot) is not ours to free") }
-      guard let other = word.exchange(found.raw, SlotWord(found.lap &+ 1, .free).raw) else { break }
+    while found.isIn(state), found.owner == owner {
+      // A producer may move the lease along in between: the lap is read again.
+      guard let other = word.exchange(found.raw, next(found).raw) else { return true }
       found = SlotWord(raw: other)
     }
-    try Failpoint.freed.hit()
+    return false
   }
 
   /// Takes acknowledged payloads off a segment's count. An older generation means that the sweep has freed it already.

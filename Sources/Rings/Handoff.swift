@@ -8,7 +8,7 @@ import Platform
 /// cell's other record and stores the next sequence with busy set, (4) publishes the outputs, (5) frees the inputs and
 /// (6) clears busy. It never waits while it holds slots: what does not fit is voided, and taken again later.
 ///
-/// One thread uses it.
+/// One thread uses it at a time: another may stand in for the worker while its plugin keeps it.
 package final class Handoff {
   package enum InputState: Sendable { case ready, closed }
 
@@ -202,85 +202,6 @@ package final class Handoff {
     return try body()
   }
 
-  // MARK: Input
-
-  /// Claims messages; never waits. One that must be worked on alone comes alone.
-  package func claim(atMost most: Int, into leases: inout [Lease]) throws -> Int {
-    var n = 0
-    while n < most, let lease = try claim() {
-      leases.append(lease)
-      n += 1
-      if lease.isAlone { break }
-    }
-    return n
-  }
-
-  /// Claims the next message; never waits.
-  @inline(__always)
-  package func claim() throws -> Lease? {
-    guard let input, let lease = try mayHoldMore ? input.pointee.claim() : input.pointee.claimReturned() else { return nil }
-    try input.pointee.passOn()
-    return lease
-  }
-
-  /// Waits for a message or for the end. `closed` means that the ring was closed before a look at every slot found
-  /// nothing: in this order, or a message that came in between would be left.
-  package func waitForInput() throws -> InputState {
-    guard let input else { return .closed }
-    if !ended.isEmpty { return try waitForTurn(input) }
-    // A wait that is about as short as a few looks at the clock is not worth counting.
-    for _ in 0..<64 {
-      if input.pointee.hasMessage() { return .ready }
-      Processor.pause()
-    }
-    cell.beginWait(.input, at: Clock.now)
-    defer { cell.endWait(at: Clock.now) }
-    while true {
-      let isClosed = input.pointee.ring.isClosed
-      if input.pointee.hasMessage() { return .ready }
-      if isClosed { return input.pointee.hasAnyMessage() ? .ready : .closed }
-      try waiting { try input.pointee.wait() }
-    }
-  }
-
-  /// Says that this reader gathers messages, so that writers who wait for the places that it holds wake it.
-  package func gathers() { input?.pointee.ring.word(Ring.Offset.gathered).release(1) }
-
-  /// Whether a writer waits for room.
-  package var hasWaitingWriters: Bool { input?.pointee.ring.hasSleepers(.producers) ?? false }
-
-  /// Waits for one more message beside those that are held.
-  ///
-  /// - Parameter deadline: a time of `Clock.now`
-  /// - Returns: false when it is over, nothing more will come, or a writer waits for room
-  package func waitForMore(until deadline: UInt64) throws -> Bool {
-    guard let input else { return false }
-    if input.pointee.hasMessage() { return true }
-    cell.beginWait(.input, at: Clock.now)
-    defer { cell.endWait(at: Clock.now) }
-    while true {
-      let isClosed = input.pointee.ring.isClosed
-      if input.pointee.hasMessage() { return true }
-      if isClosed || Clock.now >= deadline || input.pointee.ring.hasSleepers(.producers) { return false }
-      try waiting { try input.pointee.wait(until: deadline) { $0.canGoOn || $0.ring.hasSleepers(.producers) } }
-    }
-  }
-
-  /// Whether no fresh messages will come; one that a dead worker had may still come back.
-  package var isInputClosed: Bool { input?.pointee.ring.isClosed ?? true }
-
-  /// Counts what `body` takes as waiting for input: a source that waits for the outside, or a sink for an answer.
-  package func waitingForInput<T>(_ body: () throws -> T) rethrows -> T {
-    cell.beginWait(.input, at: Clock.now)
-    defer { cell.endWait(at: Clock.now) }
-    return try waiting(body)
-  }
-
-  /// For a bell: whether the input has something or has ended, seen by another thread's own reader.
-  var inputRing: Ring? { input?.pointee.ring }
-  var inputLane: Int { input?.pointee.lane ?? 0 }
-  var inputEpoch: UInt64 { input?.pointee.epoch ?? 0 }
-
   // MARK: One call of the plugin
 
   /// Opens a call. The message counts as in hand until the call ends: if the worker dies, that is a death of this message.
@@ -322,134 +243,6 @@ package final class Handoff {
   /// Whether a call may not be handed over in parts. Its outputs belong to more inputs than its own then, and the cell names only one:
   /// what is more than the smallest ring holds is refused.
   package var keepsCallsWhole = false
-
-  /// Hands on by the main port.
-  ///
-  /// - Parameter format: what a reader is told of the bytes, 0...15
-  @inline(__always)
-  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8 = 0) throws {
-    if !isUniform { return try emit(payload, format: format, to: 0) }
-    if payload.count > mostBytes { throw RingError.messageTooLarge(length: payload.count, limit: mostBytes) }
-    if ordinal < skip || outputs.count == 0 {
-      ordinal += 1
-      return
-    }
-    try makeRoomInCall(for: payload.count)
-    let id = nextID
-    for i in 0..<outputs.count { try outputs[i].append(payload, id, format: format) }
-    if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
-    ordinal += 1
-  }
-
-  /// Hands on by a port, to those who read it.
-  ///
-  /// - Parameter key: the JSON text of the message's key; nil for the one that follows from the payload
-  @inline(never)
-  package func emit(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int, key: [UInt8]? = nil) throws {
-    if ordinal < skip || !isRead(port) {
-      ordinal += 1
-      return
-    }
-    let readers = readers(of: port)
-    try checkLength(payload.count, readers)
-    let named = try choose(payload, port, key)
-    // Where a key travels with it, it may need a large place, and elsewhere a small one.
-    let most = payload.count + (named.map { $0.count + TravellingKey.overhead } ?? 0)
-    try makeRoomInCall(for: most)
-    try append(payload, nextID, format, to: readers, key: named)
-    if mostAtOnce != nil { noteSize(payload.count, reserved: most) }
-    ordinal += 1
-    made += 1
-  }
-
-  /// To these outputs, and to those that were chosen by its key.
-  private func append(_ payload: UnsafeRawBufferPointer, _ id: MessageID, _ format: UInt8, to readers: some Sequence<Int>, key: [UInt8]?) throws {
-    for i in readers { try outputs[i].append(payload, id, format: format) }
-    for k in 0..<chosen.count { try outputs[chosen[k]].append(payload, id, format: format, key: key) }
-  }
-
-  /// Hands on what a message that is given up becomes. However much of the call has gone on in parts, this goes too, by a name that
-  /// none of its outputs has.
-  package func emitLetter(_ payload: UnsafeRawBufferPointer, format: UInt8, to port: Int) throws {
-    let readers = readers(of: port)
-    try checkLength(payload.count, readers)
-    _ = try choose(payload, port, nil)
-    let parent = hasInput ? inputID : MessageID.source(stage: stageHash, position: record.position)
-    let id = parent.child(stage: stageHash, ordinal: .max &- (hasInput ? 0 : record.deadLettered))
-    try append(payload, id, format, to: readers, key: nil)
-  }
-
-  func readers(of port: Int) -> [Int] { readers.indices.contains(port) ? readers[port] : [] }
-
-  func checkLength(_ length: Int, _ readers: [Int]) throws {
-    for i in readers where length > outputs[i].ring.shape.messageBytes {
-      throw RingError.messageTooLarge(length: length, limit: outputs[i].ring.shape.messageBytes)
-    }
-  }
-
-  /// Memory for one output of the main port, in place in its first reader's ring; private where only its key will tell which ring that is.
-  @inline(__always)
-  package func reserve(_ length: Int) throws -> UnsafeMutableRawBufferPointer {
-    guard let first = isUniform ? (outputs.count == 0 ? nil : 0) : readers(of: 0).first else {
-      try checkLength(length, partitions(of: 0).map { partitions[$0].outputs.lowerBound })
-      return scratch(length)
-    }
-    if isUniform {
-      if length > mostBytes { throw RingError.messageTooLarge(length: length, limit: mostBytes) }
-    } else {
-      try checkLength(length, readers(of: 0))
-    }
-    if ordinal < skip { return scratch(length) }
-    try makeRoomInCall(for: length)
-    if mostAtOnce != nil { reservedLength = length }
-    return try outputs[first].reserve(length)
-  }
-
-  @inline(__always)
-  package func emitReserved(length: Int, format: UInt8 = 0) throws {
-    if !isUniform { return try emitReservedToMain(length, format) }
-    if ordinal < skip || outputs.count == 0 {
-      ordinal += 1
-      return
-    }
-    let id = nextID
-    outputs[0].finish(length, id, format: format)
-    if outputs.count > 1 {
-      let payload = outputs[0].lastPayload
-      for i in 1..<outputs.count { try outputs[i].append(payload, id, format: format) }
-    }
-    if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
-    ordinal += 1
-  }
-
-  /// What was written into the memory that `reserve` gave, if it was refused.
-  package func reserved(_ length: Int) -> UnsafeRawBufferPointer {
-    guard let first = readers(of: 0).first else { return UnsafeRawBufferPointer(rebasing: scratchBytes.bytes.prefix(max(0, length))) }
-    return outputs[first].reserved(length)
-  }
-
-  func emitReservedToMain(_ length: Int, _ format: UInt8) throws {
-    if ordinal < skip || !isRead(0) {
-      ordinal += 1
-      return
-    }
-    let readers = readers(of: 0)
-    let id = nextID
-    if let first = readers.first {
-      _ = try choose(outputs[first].reserved(length), 0, nil)
-      outputs[first].finish(length, id, format: format)
-      try append(outputs[first].lastPayload, id, format, to: readers.dropFirst(), key: nil)
-      if mostAtOnce != nil { noteSize(length, reserved: reservedLength) }
-    } else {
-      let payload = UnsafeRawBufferPointer(rebasing: scratchBytes.bytes.prefix(max(0, length)))
-      _ = try choose(payload, 0, nil)
-      try makeRoomInCall(for: payload.count)
-      try append(payload, id, format, to: EmptyCollection(), key: nil)
-      if mostAtOnce != nil { noteSize(payload.count, reserved: payload.count) }
-    }
-    made += 1
-    ordinal += 1
-  }
 
   /// The identity of the next output. A source's follows from where the source stands after it, which is known when the call
   /// ends; until then it is its ordinal.
@@ -544,10 +337,10 @@ package final class Handoff {
     if promises.contains(.counts), cell.calls & 1 == 1 { cell.callChanged() }
   }
 
-  package var pendingCalls: Int { ended.count }
-
   /// How many outputs of a message have gone on in parts, those of this worker among them.
   package func handedOn(_ lease: Lease) -> UInt64 { part.flatMap { $0.slot == lease.slot ? max($0.count, lease.skip) : nil } ?? lease.skip }
+
+  package var pendingCalls: Int { ended.count }
   /// Whether a commit would hand over something now. What is left waits for its turn.
   package var canCommit: Bool { isOrdered ? due > 0 : !ended.isEmpty }
   package var pendingDeadLetters: Int { (0..<ended.count).count { ended[$0].isDeadLettered } }
@@ -560,11 +353,6 @@ package final class Handoff {
   }
 
   @exclusivity(unchecked) var scratchBytes = PrivateBytes(0)
-
-  func scratch(_ length: Int) -> UnsafeMutableRawBufferPointer {
-    if scratchBytes.bytes.count < length { scratchBytes = PrivateBytes(length) }
-    return UnsafeMutableRawBufferPointer(rebasing: scratchBytes.bytes[..<max(0, length)])
-  }
 
   /// Gives back the memory that is held open, at the end of a worker's life.
   package func close() throws {
