@@ -9,7 +9,7 @@ struct LineBuffer {
   /// - Throws: `MessageFailure` for a message that holds a newline: it would read back as two
   mutating func append(_ message: Message) throws {
     if message.payload.contains(UInt8(ascii: "\n")) {
-      throw MessageFailure("the message holds a newline, which would make two lines of it", isPermanent: true)
+      throw MessageFailure("the message holds a newline, which would make two lines of it (let the stage before leave it out, or make JSON of it: `jq` with `{input: text, filter: .}`)", isPermanent: true)
     }
     bytes.append(contentsOf: message.payload)
     bytes.append(UInt8(ascii: "\n"))
