@@ -86,7 +86,7 @@ extension Planner {
       case .source:
         report("batch-without-inputs", "a source takes no messages", key.keySpan, path, "put `batch` under a stage that reads")
         continue
-      case .transform where draft.spec?.settings.contains { $0.name == Self.batchSetting } != true:
+      case .transform where !Self.takesSeveral(draft):
         report(
           "batch-of-one", "the plugin \"\(draft.stage.plugin)\" takes one message at a time", key.keySpan, path,
           "remove `batch`: how much is handed over together follows from how long a message takes")

@@ -106,8 +106,8 @@ extension Planner {
   }
 
   /// A plugin that takes several messages in one call has a setting for how many: the stage's `batch` is that, and more.
-  private mutating func applyBatch(_ draft: inout Draft) {
-    guard let batch = draft.stage.batch, draft.spec?.settings.contains(where: { $0.name == Self.batchSetting }) == true else { return }
+  private mutating func addBatch(to draft: inout Draft) {
+    guard let batch = draft.stage.batch, Self.takesSeveral(draft) else { return }
     if let given = draft.stage.settings.pair(Self.batchSetting) {
       report(
         "batch-twice", "how large a batch is stands under the stage's `batch` too", given.keySpan, draft.path + ".with.batch", "remove one of the two",
@@ -117,7 +117,10 @@ extension Planner {
     draft.stage.settings = .mapping((draft.stage.settings.pairs ?? []) + [Node.Pair(key: Self.batchSetting, value: Node(.integer(batch.count)))])
   }
 
-  static let batchSetting = "batch"
+  private static let batchSetting = "batch"
+
+  /// Whether the plugin takes several messages in one call.
+  static func takesSeveral(_ draft: Draft) -> Bool { draft.spec?.settings.contains { $0.name == batchSetting } ?? false }
 
   private mutating func workingDirectory(_ draft: Draft, _ given: Given) -> String? {
     guard let folder = given[StageKeys.directory] else { return nil }
@@ -134,9 +137,10 @@ extension Planner {
     // An empty `with:` is no settings.
     draft.stage.settings = with.flatMap { $0.value.isNull ? nil : $0.value } ?? .mapping([])
     guard let spec = draft.spec else { return }
-    applyBatch(&draft)
+    addBatch(to: &draft)
     let path = draft.path + ".with"
-    let (settings, found) = spec.decode(draft.stage.settings.pairs?.isEmpty == false ? draft.stage.settings : with?.value, directory: directory, place: with?.keySpan ?? draft.keySpan, path: path)
+    let given = draft.stage.settings.pairs?.isEmpty == false ? draft.stage.settings : with?.value
+    let (settings, found) = spec.decode(given, directory: directory, place: with?.keySpan ?? draft.keySpan, path: path)
     diagnostics += found
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)
