@@ -46,7 +46,8 @@ test: setup ## run the tests
 	  || echo "$(PICTURES): not installed, the test that uses them is skipped"
 	swift build --build-tests
 	swift build $(RELEASE) --product stepper
-	RINGWAY_CORPORA="$(abspath $(CORPORA))" RINGWAY_STEPPER="$(abspath $(STEPPER))" swift test --skip-build
+	@set -o pipefail; export RINGWAY_CORPORA="$(abspath $(CORPORA))" RINGWAY_STEPPER="$(abspath $(STEPPER))"; \
+	swift test --skip-build 2>&1 | tee .build/test.log || { status=$$?; echo; echo "What failed:"; grep -A 12 '✘ .* recorded' .build/test.log | head -200; exit $$status; }
 
 steps: setup ## kill a worker after every instruction of every kind of hand-over (minutes)
 	swift build $(RELEASE) --product stepper
@@ -59,7 +60,7 @@ models: setup ## run the models of the protocol with more kills, messages and sl
 	swift build --build-tests
 	RINGWAY_MODELS=full swift test --skip-build --filter ModelTests
 
-torture: setup ## kill, stop and time out workers 10,000 times, and have another program judge what arrives
+torture: setup ## kill, stop and time out workers 10,000 times, and everything 100 times; another program judges what arrives
 	swift build $(RELEASE) --product bench
 	swift build $(RELEASE) --product ringway_python
 	swift build --build-tests

@@ -1,14 +1,16 @@
 import Foundation
+import Harness
 import Testing
 
 @testable import Platform
 
 @Suite struct PlatformTests {
+  private let temporary: TemporaryFolder
   private let folder: String
 
   init() throws {
-    folder = NSTemporaryDirectory() + "ringway-platform-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    temporary = try TemporaryFolder()
+    folder = temporary.url.path
   }
 
   @Test func aFailingCallKeepsItsNameSubjectAndReason() {

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import PluginTesting
 import Synchronization
 import Testing
@@ -7,9 +8,13 @@ import Testing
 
 /// The conformance suite over every built-in, and what is special about each.
 @Suite struct ConformanceTests {
-  private let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ringway-plugins-\(UUID().uuidString)")
+  private let temporary: TemporaryFolder
+  private let folder: URL
 
-  init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
+  init() throws {
+    temporary = try TemporaryFolder()
+    folder = temporary.url
+  }
 
   private func given(_ settings: JSON) -> Given {
     guard case .object(let pairs) = settings else { return Given([:], directory: folder.path) }
