@@ -139,6 +139,22 @@ import Testing
   @Test(.enabled(if: isFull), arguments: [Ordered(messages: 4, kills: 4), Ordered(messages: 4, kills: 3, parted: 1, most: 1), Ordered(messages: 4, kills: 3, parted: 3)])
   func orderWithMore(model: Ordered) { holds(model) }
 
+  // MARK: Keys
+
+  @Test(arguments: [1, 2]) func aKeysMessagesKeepTheirOrderAndTheirProcess(capacity: Int) { holds(Partitions(messages: 5, kills: 2, capacity: capacity)) }
+
+  @Test(arguments: Partitions.Mutant.allCases) func partitionsNotice(mutant: Partitions.Mutant) { fails(Partitions(messages: 4, kills: 1, capacity: 3, mutant: mutant)) }
+
+  @Test(.enabled(if: isFull)) func partitionsWithMore() { holds(Partitions(messages: 6, kills: 4, capacity: 3, batch: 3)) }
+
+  // MARK: A run that goes on
+
+  @Test func theSameCommandGoesOn() { holds(Resume(kills: 3)) }
+
+  @Test(arguments: Resume.Mutant.allCases) func resumeNotices(mutant: Resume.Mutant) { fails(Resume(kills: 2, mutant: mutant)) }
+
+  @Test(.enabled(if: isFull)) func resumeWithMore() { holds(Resume(kills: 5, messages: 3)) }
+
   // MARK: Files
 
   @Test(arguments: [0, 1]) func fileHoldsEachMessageOnce(before: UInt8) { holds(FileSink(messages: 3, kills: 3, before: before)) }
