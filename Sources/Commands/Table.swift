@@ -41,17 +41,18 @@ enum Table {
 
   /// What a state directory holds, a row for each stage.
   static func state(_ report: StateReport) -> String {
-    let head = ["stage", "plugin", "processes", "in", "out", "dropped", "queue", "taken", "position"]
+    let hasDrops = report.stages.contains { $0.queueDropped > 0 }
+    let head = ["stage", "plugin", "processes", "in", "out", "dropped"] + (hasDrops ? ["dropped when full"] : []) + ["queue", "taken", "position"]
     let rows = report.stages.map { stage in
       let isSink = stage.kind == PluginSpec.Kind.sink.rawValue, isSource = stage.kind == PluginSpec.Kind.source.rawValue
       let out = isSink ? stage.delivered : stage.emitted
       var position = stage.committedLength.map { "\($0) bytes" } ?? "-"
       // The words of a position are the plugin's own; the first ones say most.
       if isSource { position = stage.positions.map { $0.prefix(2).map(String.init).joined(separator: ":") }.joined(separator: " ") + (stage.ended == true ? " (end)" : "") }
-      return [
-        stage.name, stage.plugin, String(stage.processes), isSource ? "-" : String(stage.received), String(out), String(stage.dropped),
-        stage.queued.flatMap { queued in stage.capacity.map { "\(queued)/\($0)" } } ?? "-", stage.leased.map(String.init) ?? "-", position,
-      ]
+      var row = [stage.name, stage.plugin, String(stage.processes), isSource ? "-" : String(stage.received), String(out), String(stage.dropped)]
+      if hasDrops { row.append(isSource ? "-" : String(stage.queueDropped)) }
+      row += [stage.queued.flatMap { queued in stage.capacity.map { "\(queued)/\($0)" } } ?? "-", stage.leased.map(String.init) ?? "-", position]
+      return row
     }
     return layout([head] + rows, columns: 0)
   }

@@ -28,6 +28,8 @@ package struct StateReport: Sendable {
     package var received: UInt64 = 0
     package var emitted: UInt64 = 0
     package var dropped: UInt64 = 0
+    /// What its queue has dropped because it was full; counted by those who write to it.
+    package var queueDropped: UInt64 = 0
     package var deadLettered: UInt64 = 0
     /// Messages that a sink has taken.
     package var delivered: UInt64 { received &- min(received, dropped &+ deadLettered) }
@@ -56,6 +58,9 @@ package struct StateReport: Sendable {
   package var faults: [String] = []
   /// Names of files that are no part of the state.
   package var strangers: [String] = []
+
+  /// What was dropped in front of each stage.
+  private var drops: [String: UInt64] = [:]
 
   /// Reads a state and looks at everything that a resume would trust; at less of it while a run uses it, for that is in motion.
   package init(reading path: String) throws(StartFailure) {
@@ -88,6 +93,7 @@ package struct StateReport: Sendable {
     standing = session.phase == StateSession.finished ? .finished : .resumable
     if holder != .nobody { standing = .running(holder) }
     for entry in plan.stages { stages.append(read(entry, plan, folder)) }
+    for i in stages.indices { stages[i].queueDropped = drops[stages[i].name] ?? 0 }
     for number in stride(from: 1, through: plan.workers, by: 1) where !names.contains(StateFolder.workerLock(number)) {
       faults.append(folder.damaged(StateFolder.workerLock(number), "it is not there").text)
     }
@@ -109,9 +115,7 @@ package struct StateReport: Sendable {
     do throws(StartFailure) { try readCells(&stage, plan, folder) } catch { faults.append(error.text) }
     if let capacity = entry.capacity, let messageBytes = entry.messageBytes {
       do throws(StartFailure) {
-        // An input may name a port of its stage.
-        let writers = Set(entry.inputs.map { String($0.prefix { $0 != "." }) })
-        let producers = plan.stages.filter { writers.contains($0.name) }.reduce(0) { $0 + $1.processes }
+        let producers = plan.stages.filter { entry.reads($0.name) }.reduce(0) { $0 + $1.processes }
         let isPartitioned = entry.partition != nil
         let shape = RingShape(
           capacity: capacity, messageBytes: messageBytes, producers: producers, consumers: isPartitioned ? 1 : entry.processes, bytes: entry.bytes)
@@ -129,7 +133,7 @@ package struct StateReport: Sendable {
     do throws(SystemError) { return try SharedMemory.open(file: folder.file(name), isWritable: false) } catch { throw folder.damaged(name, error.reason) }
   }
 
-  private func readCells(_ stage: inout StageEntry, _ plan: StatePlan, _ folder: StateFolder) throws(StartFailure) {
+  private mutating func readCells(_ stage: inout StageEntry, _ plan: StatePlan, _ folder: StateFolder) throws(StartFailure) {
     let name = StateFolder.cells(stage.name)
     let memory = try open(name, folder)
     let expected = CellBlock.bytes(cells: stage.processes)
@@ -141,6 +145,7 @@ package struct StateReport: Sendable {
     do throws(RingCorruption) {
       let block = try CellBlock(in: memory, owner: StateFolder.owner(plan.id, name))
       defer { block.unmap() }
+      let readers = plan.stages.filter { $0.reads(stage.name) }
       for i in 0..<stage.processes {
         guard let cell = try? block.cell(i) else { continue }
         if !isRunning { try cell.verify() }
@@ -149,6 +154,7 @@ package struct StateReport: Sendable {
         stage.emitted &+= record.emitted
         stage.dropped &+= record.dropped
         stage.deadLettered &+= record.deadLettered
+        for (k, reader) in readers.enumerated() { drops[reader.name, default: 0] &+= cell.counts(k).dropped }
         if record.hasLength { stage.committedLength = record.committedLength }
         guard stage.kind == PluginSpec.Kind.source.rawValue else { continue }
         let (a, b, c, d) = record.position
@@ -174,6 +180,11 @@ package struct StateReport: Sendable {
     if isRunning { return }
     do throws(RingCorruption) { try ring.verify(workers: plan.workers) } catch { throw folder.damaged(name, error.description) }
   }
+}
+
+extension StatePlan.Entry {
+  /// An input may name a port of its stage.
+  fileprivate func reads(_ stage: String) -> Bool { inputs.contains { $0.prefix { $0 != "." } == stage } }
 }
 
 extension StateReport {
@@ -205,7 +216,7 @@ extension StateReport {
             "queued": stage.queued.map(JSON.integer) ?? .null, "leased": stage.leased.map(JSON.integer) ?? .null,
             "capacity": stage.capacity.map(JSON.integer) ?? .null, "in": count(stage.received),
             "out": stage.kind == PluginSpec.Kind.sink.rawValue ? count(stage.delivered) : count(stage.emitted),
-            "dropped": count(stage.dropped), "dead_letters": count(stage.deadLettered), "ended": stage.ended.map(JSON.boolean) ?? .null,
+            "dropped": count(stage.dropped), "queue_dropped": count(stage.queueDropped), "dead_letters": count(stage.deadLettered), "ended": stage.ended.map(JSON.boolean) ?? .null,
             // As texts: a word may be larger than what a reader of JSON keeps.
             "positions": .array(stage.positions.map { .array($0.map { .string(String($0)) }) }),
             "committed_length": stage.committedLength.map(count) ?? .null,

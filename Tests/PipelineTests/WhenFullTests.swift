@@ -50,6 +50,25 @@ import Testing
     #expect(result.errors.components(separatedBy: "its queue was full").count < 40)
   }
 
+  @Test func aStateShowsWhatQueuesHaveDropped() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 2000}}
+        all: {plugin: discard, inputs: [numbers]}
+        results: {plugin: file.write, inputs: [numbers], rate: 1000/s, queue: {capacity: 8, when_full: drop_newest}, with: {path: out.txt}}
+      """)
+    let result = try Ringway.run(["run", file, "--progress", "off", "--state", folder.path("state"), "--report", folder.path("report.json")])
+    let dropped = try folder.report.stage("results", "queue_dropped")
+    #expect(result.status == 0 && dropped > 0 && folder.lines("out.txt").count == 2000 - dropped, "\(result.errors)")
+    let json = try Ringway.run(["state", folder.path("state"), "--format", "json"]).output
+    let state = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+    let stages = state["stages"] as? [String: [String: Any]]
+    #expect(stages?["results"]?["queue_dropped"] as? Int == dropped && stages?["all"]?["queue_dropped"] as? Int == 0, "\(json)")
+    #expect(try Ringway.run(["state", folder.path("state")]).output.contains("dropped when full"))
+  }
+
   private func number(_ line: String) -> Int? { Int(line.drop { !$0.isNumber }.prefix(while: \.isNumber)) }
   private func number(in count: Int) -> Int { count - 1 }
 
