@@ -149,8 +149,10 @@ extension Planner {
     draft.jointSetting = spec.joins(settings)
     draft.stage.lasting = spec.lasting(draft.stage.settings)
     for problem in spec.check(settings) {
+      let isOfTheStage = problem.setting == Self.batchSetting && draft.stage.batch != nil
       report(
-        "plugin-setting", problem.message, draft.place("with", problem.setting), path + "." + problem.setting, problem.remedy)
+        "plugin-setting", problem.message, isOfTheStage ? draft.place("batch") : draft.place("with", problem.setting),
+        (isOfTheStage ? draft.path : path) + "." + problem.setting, problem.remedy)
     }
   }
 

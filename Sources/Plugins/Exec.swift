@@ -97,6 +97,10 @@ struct Exec {
         problems.append(
           SettingProblem("answers", "with `framing: message` what the program writes is one message", remedy: "use `framing: lines` for any number of outputs"))
       }
+      if given[framing] == .message, given.has(batch.declaration.name) {
+        problems.append(
+          SettingProblem("batch", "with `framing: message` the program gets one message at a time", remedy: "remove `batch`, or use `framing: lines` or `length`"))
+      }
       return problems
     }, joins: { $0[answers] == .any ? "answers" : nil })
 

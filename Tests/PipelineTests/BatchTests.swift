@@ -23,6 +23,20 @@ import Testing
     #expect(batches.allSatisfy { $0.value % $0.key == 0 } && batches.keys.count { $0 != 10 } <= processes, "\(batches)")
   }
 
+  /// Where a program takes one message at a time, a batch is no use; it is named where it stands.
+  @Test(arguments: ["batch: {count: 5, within: 1s}, with: {command: [cat], framing: message}", "with: {command: [cat], framing: message, batch: 5}"])
+  func aBatchOfOneIsRefused(keys: String) throws {
+    let project = try Project("""
+      numbers: {plugin: generate}
+      work: {plugin: exec, inputs: [numbers], \(keys)}
+      out: {plugin: discard, inputs: [work]}
+      """)
+    let result = try project.run()
+    let column = try "  work: {plugin: exec, inputs: [numbers], ".count + #require(keys.range(of: "batch: ")).upperBound.utf16Offset(in: keys) + 1
+    #expect(result.status == 78 && result.errors.contains("with `framing: message` the program gets one message at a time"), "\(result.errors)")
+    #expect(result.errors.contains("remove `batch`") && result.errors.contains("p.yaml:4:\(column): "), "\(result.errors)")
+  }
+
   /// A program gets each batch on its standard input.
   @Test func aSinkGetsWholeBatches() throws {
     let project = try Project("""
