@@ -18,12 +18,12 @@ import Glibc
 ///
 /// The guard is in a session of its own, takes no signal, and has no descriptors but the two: who reads the runner's output does not wait for it.
 /// Who leaves the group on purpose (setsid(2)) is not found.
-package struct RunGuard: Sendable {
+package final class RunGuard {
   /// The file of groups, for the workers.
   package let groups: Int32
-  private let process: ChildProcess
+  private var process: ChildProcess
   /// Our end of the pipe; nobody inherits it.
-  private let life: Int32
+  private var life: Int32
 
   /// - Parameter workers: how many numbers workers may have; they begin with 1
   package init(workers: Int) throws(SystemError) {
@@ -32,19 +32,36 @@ package struct RunGuard: Sendable {
     var opened = [groups]
     defer { for fd in opened { close(fd) } }
     if ftruncate(groups, (workers + 1) * Self.wordSize) != 0 { throw SystemError("ftruncate", "rw-guard") }
+    (process, life) = try Self.start(groups)
+    opened = []
+  }
+
+  private static func start(_ groups: Int32) throws(SystemError) -> (ChildProcess, life: Int32) {
     let pipe = try Channel.pipe()
-    opened += [pipe.read, pipe.write]
+    var opened = [pipe.read, pipe.write]
+    defer { for fd in opened { close(fd) } }
     // Its waiting is reading.
     let flags = linux_fcntl(pipe.read, F_GETFL, 0)
     if flags < 0 || linux_fcntl(pipe.read, F_SETFL, Int(flags & ~O_NONBLOCK)) < 0 { throw SystemError("fcntl", "the guard's pipe") }
-    let pid = linux_spawn_guard(pipe.read, groups, Self.name)
+    let pid = linux_spawn_guard(pipe.read, groups, name)
     if pid < 0 { throw SystemError("clone", "") }
-    process = try ChildProcess(started: pid, Self.name)
-    life = pipe.write
+    let process = try ChildProcess(started: pid, name)
     opened = [pipe.read]
+    return (process, pipe.write)
   }
 
   package var pid: Int32 { process.pid }
+
+  /// Readable when somebody has killed the guard.
+  package var pidfd: Int32 { process.pidfd }
+
+  /// Starts another guard of the same groups in the place of one that was killed.
+  package func replace() throws(SystemError) {
+    let (next, nextLife) = try Self.start(groups)
+    do throws(SystemError) { _ = try process.reap() } catch {}
+    close(life)
+    (process, life) = (next, nextLife)
+  }
 
   /// What `ps` shows.
   package static let name = "rw-guard"

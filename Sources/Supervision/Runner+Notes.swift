@@ -45,6 +45,8 @@ extension Runner {
     }
   }
 
+  func sayOfRun(_ text: String) { observer.heard(RunLine(origin: .runner, stage: nil, process: nil, text: text)) }
+
   func sayOfStage(_ stage: Int, _ text: String) {
     observer.heard(RunLine(origin: .runner, stage: plan.stages[stage].name, process: nil, text: text))
   }

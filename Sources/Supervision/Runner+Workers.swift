@@ -33,6 +33,20 @@ extension Runner {
     }
   }
 
+  /// Somebody has killed the guard of the run.
+  func replaceGuard() {
+    let old = keeper.pid
+    spareGuards -= 1
+    let what = "the run's guard (process \(old)) was killed"
+    do throws(SystemError) {
+      try keeper.replace()
+      sayOfRun("\(what); another one is there")
+    } catch {
+      spareGuards = 0
+      sayOfRun("\(what), and no other can be started (\(error)): what workers start outlives a kill of the runner")
+    }
+  }
+
   /// Does to a worker what `--chaos` has drawn for it.
   func strike(_ worker: Int, _ deed: Chaos.Deed) {
     guard supervisor.isAlive(worker), let process = workers[worker], process.end == nil else { return }

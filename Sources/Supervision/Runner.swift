@@ -72,6 +72,8 @@ final class Runner {
   let state: StateDirectory?
   /// Kills what workers have started when this process is killed.
   let keeper: RunGuard
+  /// How often the guard may still be replaced; with 0 nobody looks after it any more.
+  var spareGuards = 5
   /// Whether the ends of orphans are about to be taken.
   var takesOrphans = false
   var hasBegun = false
@@ -158,6 +160,10 @@ final class Runner {
       interests.append(.readable(signals.descriptor))
       sources.append((-1, 0))
     }
+    if spareGuards > 0 {
+      interests.append(.readable(keeper.pidfd))
+      sources.append((-1, 4))
+    }
     for (number, worker) in workers {
       interests.append(.readable(worker.child.pidfd))
       sources.append((number, 1))
@@ -179,6 +185,7 @@ final class Runner {
           if case .child = signal { childEnded() } else { pending.append(.signal) }
         }
       case 1: ended.append(source.worker)
+      case 4: replaceGuard()
       case 2: for message in workers[source.worker]?.hear() ?? [] { heard(message, from: source.worker) }
       default: _ = workers[source.worker]?.readOutput(second: second) { say(.plugin, source.worker, $0) }
       }
@@ -199,7 +206,7 @@ final class Runner {
   func fire(_ timer: Timer, _ now: ContinuousClock.Instant, late: Duration) {
     switch timer {
     case .supervisor(let event): pending.append(event)
-    case .drain: pending.append(.drainOver(messagesAreLeft: memory.parts.contains { $0.openSlots > 0 }))
+    case .drain: pending.append(.drainOver(left: memory.parts.map(\.openSlots)))
     case .startup(let worker, let start, let limit):
       // So late means that the runner itself stood still (it was stopped, or the machine slept), and the worker perhaps with it.
       if late > .seconds(1) {

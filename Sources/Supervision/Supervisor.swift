@@ -30,8 +30,8 @@ struct Supervisor {
     /// A process could not be started, or the driver met something that no run survives.
     case broken(code: ExitCode, text: String)
     case signal
-    /// The time for a drain is over.
-    case drainOver(messagesAreLeft: Bool)
+    /// The time for a drain is over, and so many messages are left in front of each stage.
+    case drainOver(left: [Int])
   }
 
   /// How a worker's process ended.
@@ -200,7 +200,7 @@ struct Supervisor {
     case .closingOver(let worker, let start, let isStopped): return closingOver(worker, start, isStopped)
     case .broken(let code, let text): return stop(code, text)
     case .signal: return signal()
-    case .drainOver(let messagesAreLeft): return isDraining ? drainOver(messagesAreLeft) : []
+    case .drainOver(let left): return isDraining ? drainOver(left) : []
     }
   }
 
@@ -233,15 +233,16 @@ struct Supervisor {
   }
 
   /// A drain ends when its time does. With nothing left in the queues it is the plugins that do not come to their end.
-  private mutating func drainOver(_ messagesAreLeft: Bool) -> [Action] {
-    let limit = Quantity.describe(plan.drain)
+  private mutating func drainOver(_ left: [Int]) -> [Action] {
+    let late = "the drain took longer than \(Quantity.describe(plan.drain))"
+    func some(_ names: [String]) -> String { names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "") }
+    let queues = zip(plan.stages, left).compactMap { $1 > 0 ? "\($1) in the queue of \($0.name)" : nil }
+    if !queues.isEmpty { return stop(.stopped, "\(late); messages are left: \(some(queues))") }
     let closing = workers.indices.filter { isAlive($0) && workers[$0].isClosing }
-    guard !closing.isEmpty, !messagesAreLeft, sourceWorkers.allSatisfy({ !isAlive($0) || workers[$0].isClosing }) else {
-      return stop(.stopped, "the drain took longer than \(limit); messages are left")
-    }
-    let names = closing.prefix(5).map(name).joined(separator: ", ") + (closing.count > 5 ? ", …" : "")
+    let sources = sourceWorkers.filter { isAlive($0) && !workers[$0].isClosing }
+    if closing.isEmpty || !sources.isEmpty { return stop(.stopped, "\(late)" + (sources.isEmpty ? "" : ": \(some(sources.map(name))) did not stop")) }
     let whose = closing.count == 1 ? "its plugin" : "their plugins"
-    return stop(.pluginProtocol, "the drain took longer than \(limit): \(names) did not close in order, and what \(whose) had not put away is lost")
+    return stop(.pluginProtocol, "\(late): \(some(closing.map(name))) did not close in order, and what \(whose) had not put away is lost")
   }
 
   private var sourceWorkers: [Int] { workers.indices.filter { plan.stages[workers[$0].stage].kind == .source } }

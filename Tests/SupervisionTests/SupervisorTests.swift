@@ -137,16 +137,16 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     var supervisor = Self.started()
     _ = supervisor.handle(.signal, at: .now)
     var other = supervisor
-    #expect(handle(&other, .drainOver(messagesAreLeft: false), at: .now).count == 4)
-    #expect(other.code == .stopped, "the source has not stopped")
+    #expect(handle(&other, .drainOver(left: [0, 0, 0]), at: .now).count == 4)
+    #expect(other.code == .stopped && other.cause.hasSuffix(": source did not stop"), "\(other.cause)")
     _ = die(0, &supervisor, .exited(0), Self.facts(ended: true))
     for worker in 1...2 { _ = supervisor.handle(.closing(worker: worker), at: .now) }
     other = supervisor
-    _ = other.handle(.drainOver(messagesAreLeft: true), at: .now)
-    #expect(other.code == .stopped && other.cause.hasSuffix("messages are left"))
+    _ = other.handle(.drainOver(left: [0, 3, 0]), at: .now)
+    #expect(other.code == .stopped && other.cause.hasSuffix("messages are left: 3 in the queue of work"), "\(other.cause)")
     _ = die(2, &supervisor, .exited(0), Self.facts())
     // The sink waits for a stage that does not end.
-    #expect(handle(&supervisor, .drainOver(messagesAreLeft: false), at: .now) == [.kill(worker: 1), .kill(worker: 3)])
+    #expect(handle(&supervisor, .drainOver(left: [0, 0, 0]), at: .now) == [.kill(worker: 1), .kill(worker: 3)])
     #expect(supervisor.code == .pluginProtocol && supervisor.cause.contains(": work[0] did not close in order"), "\(supervisor.cause)")
   }
 
