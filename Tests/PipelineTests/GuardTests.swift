@@ -20,9 +20,9 @@ import Testing
     return everybody().filter { group($0).map(groups.contains) ?? false }
   }
 
-  private func guardian(_ running: Running) throws -> Int32 {
-    try #require(Running.pids(childrenOf: running.pid).first { name($0) == "rw-guard" })
-  }
+  private func guardian(_ running: Running) throws -> Int32 { try #require(guardians(running).first) }
+
+  private func guardians(_ running: Running) -> [Int32] { Running.pids(childrenOf: running.pid).filter { name($0) == "rw-guard" } }
 
   private func name(_ pid: Int32) -> String { ((try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? "").trimmingCharacters(in: .newlines) }
 
@@ -58,6 +58,22 @@ import Testing
   @Test func nothingThatWorkersHaveStartedOutlivesAKilledRunner() throws {
     let folder = try TemporaryFolder()
     let running = try start(folder)
+    let all = members(running) + [try guardian(running)]
+    kill(running.pid, SIGKILL)
+    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")
+  }
+
+  /// Somebody has killed the guard before: another one has taken its place.
+  @Test func aGuardThatIsKilledIsReplaced() throws {
+    let folder = try TemporaryFolder()
+    let running = try start(folder)
+    for _ in 0..<2 {
+      let first = try guardian(running)
+      kill(first, SIGKILL)
+      #expect(eventually { guardians(running).contains { $0 != first } }, "\(running.errors)")
+      #expect(eventually { running.errors.contains("the run's guard (process \(first)) was killed; another one is there") }, "\(running.errors)")
+      #expect(eventually { guardians(running).count == 1 })
+    }
     let all = members(running) + [try guardian(running)]
     kill(running.pid, SIGKILL)
     #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")

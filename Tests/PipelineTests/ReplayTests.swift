@@ -72,6 +72,38 @@ import Testing
     #expect(out.dropFirst() == ["'text ü\\n'", "{'a': [1, None]}", "b''", "bytes 1000000"])
   }
 
+  /// With a state a replay survives the death of everything: the same command goes on, and each letter comes through once.
+  @Test func aReplayThatIsKilledGoesOn() throws {
+    let seed = testSeed()
+    var random = Seeded(seed)
+    let project = try Project("""
+      numbers: {plugin: generate, with: {count: 2000}}
+      work: {plugin: jq, inputs: [numbers], processes: 2, with: {filter: 'error("no")'}, on_error: {retries: 0}}
+      out: {plugin: file.write, inputs: [work], queue: {capacity: 16, message: 4KiB}, with: {path: out}}
+      \(Self.letters)
+      """)
+    #expect(try project.run().status == 0)
+    #expect(project.folder.lines("letters.jsonl").count == 2000)
+    try project.rename()
+    let arguments = ["replay", "again.jsonl", "--progress", "off", "--report", "report.json", "--state", "state", "--set", "stages.work.with.filter=.n"]
+    var kills = 0
+    var result: Ringway.Result
+    repeat {
+      let before = project.folder.lines("out").count
+      let running = try Running(arguments, in: project.folder.url)
+      let wanted = before + Int.random(in: 1...500, using: &random)
+      if kills < 6 {
+        _ = eventually(every: 0.0002) { !running.process.isRunning || project.folder.lines("out").count >= wanted }
+        kill(running.pid, SIGKILL)
+      }
+      result = try running.finish()
+      if result.status == -SIGKILL { kills += 1 }
+    } while result.status == -SIGKILL
+    #expect(result.status == 0 && kills >= 1, "seed \(seed), \(kills) kills: \(result.errors)")
+    #expect(project.folder.lines("out").compactMap { Int($0) }.sorted() == Array(0..<2000), "seed \(seed), \(kills) kills")
+    #expect(project.folder.lines("letters.jsonl").isEmpty)
+  }
+
   /// A message is named by its file and its place in it, so a receiver that knows keys takes it once however often it is sent.
   @Test func aSecondReplayNamesTheMessagesAsTheFirst() throws {
     let project = try Project("""

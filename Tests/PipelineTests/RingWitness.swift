@@ -2,7 +2,7 @@ import Foundation
 import Platform
 @testable import Rings
 
-/// The rings of a run, seen from outside: the runner's memory files, opened through /proc. The mapping outlives the run, so
+/// The rings of a run, seen from outside: the runner's memory files, or the files of its state, opened through /proc. The mapping outlives the run, so
 /// that what it left can be looked at afterwards.
 final class RingWitness {
   let rings: [(stage: String, ring: Ring)]
@@ -12,11 +12,7 @@ final class RingWitness {
     var found: [(stage: String, ring: Ring)] = []
     let folder = "/proc/\(runner)/fd/"
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
-      // "/memfd:ringway-work (deleted)"
-      guard let target = Files.linkTarget(folder + name), target.hasPrefix("/memfd:ringway-"), let end = target.firstIndex(of: " ") else { continue }
-      let stage = String(target[target.index(target.startIndex, offsetBy: 15)..<end])
-      if stage.hasSuffix("-cells") || stage == "order" { continue }
-      guard let descriptor = try? Files.open(folder + name, O_RDWR), let ring = try? Ring(attaching: descriptor) else { continue }
+      guard let target = Files.linkTarget(folder + name), let stage = Self.stage(target), let descriptor = try? Files.open(folder + name, O_RDWR), let ring = try? Ring(attaching: descriptor) else { continue }
       found.append((stage, ring))
     }
     rings = found.sorted { $0.stage < $1.stage }
@@ -24,6 +20,14 @@ final class RingWitness {
       close()
       return nil
     }
+  }
+
+  /// The stage before which a ring is, as "/memfd:ringway-work (deleted)" or "/tmp/state/work.queue" name it.
+  private static func stage(_ target: String) -> String? {
+    if target.hasSuffix(".queue") { return target.split(separator: "/").last.map { String($0.dropLast(6)) } }
+    guard target.hasPrefix("/memfd:ringway-"), let end = target.firstIndex(of: " ") else { return nil }
+    let stage = String(target[target.index(target.startIndex, offsetBy: 15)..<end])
+    return stage.hasSuffix("-cells") || stage == "order" ? nil : stage
   }
 
   /// Sleeps that the clock ended although there was work.

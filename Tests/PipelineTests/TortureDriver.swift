@@ -10,6 +10,8 @@ struct TortureDriver {
     var newborn = 0
     var together = 0
     var stops = 0
+    /// Kills of the runner, after each of which the run went on.
+    var resumes = 0
     var timeouts = 0
     var runs = 0
     var messages = 0
@@ -19,13 +21,14 @@ struct TortureDriver {
     var stalls = 0
     var seconds = 0.0
 
-    var events: Int { kills + stops + timeouts }
+    var events: Int { kills + stops + resumes + timeouts }
 
     static func += (a: inout Tally, b: Tally) {
       a.kills += b.kills
       a.newborn += b.newborn
       a.together += b.together
       a.stops += b.stops
+      a.resumes += b.resumes
       a.timeouts += b.timeouts
       a.runs += b.runs
       a.messages += b.messages
@@ -36,7 +39,7 @@ struct TortureDriver {
 
     var text: String {
       let rate = seconds > 0 ? Int(Double(events) / seconds) : 0
-      return "\(kills) kills (\(newborn) newborn, \(together) together), \(stops) stops, \(timeouts) timeouts in \(runs) runs; "
+      return "\(kills) kills (\(newborn) newborn, \(together) together), \(stops) stops, \(timeouts) timeouts, \(resumes) resumes in \(runs) runs; "
         + "\(messages) messages, \(String(format: "%.1f", seconds)) s, \(rate) events/s, \(lateWakes) late wake-ups, \(stalls) stalls"
     }
   }
@@ -98,12 +101,12 @@ struct Growth {
   /// KiB that private memory may differ by: what the allocator keeps moves about.
   static let tolerance = 1024
 
-  /// The second tenth beside the last. Of the runner, which lives all the while, the smallest value counts; of the workers,
-  /// some of which have only just been started, the median.
+  /// What came before the middle beside the last quarter. Of the runner, which lives all the while, the smallest value counts; of the workers,
+  /// some of which have only just been started and have little, the upper quartile.
   var report: (text: String, grown: [String]) {
     guard samples.count >= 20 else { return ("\(samples.count) samples are too few", ["too few samples"]) }
-    let early = samples[(samples.count / 10)..<(samples.count / 5)]
-    let late = samples[(samples.count - samples.count / 10)...]
+    let early = samples[(samples.count / 10)..<(samples.count / 2)]
+    let late = samples[(samples.count - samples.count / 4)...]
     var lines: [String] = []
     var grown: [String] = []
     func compare(_ what: String, _ tolerance: Int, _ choose: ([Int]) -> Int?, _ value: (Sample) -> Int?) {
@@ -111,12 +114,12 @@ struct Growth {
       lines.append("\(what) \(a) -> \(b)")
       if b > a + tolerance { grown.append("\(what) grew from \(a) to \(b)") }
     }
-    func median(_ values: [Int]) -> Int? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+    func upperQuartile(_ values: [Int]) -> Int? { values.isEmpty ? nil : values.sorted()[values.count * 3 / 4] }
     compare("runner: descriptors", 0, { $0.min() }) { $0.runnerDescriptors }
     compare("KiB", Self.tolerance, { $0.min() }) { $0.runnerMemory }
     for stage in Set(samples.flatMap(\.workerMemory.keys)).sorted() {
-      compare("\(stage): descriptors", 0, median) { $0.workerDescriptors[stage] }
-      compare("KiB", Self.tolerance, median) { $0.workerMemory[stage] }
+      compare("\(stage): descriptors", 0, upperQuartile) { $0.workerDescriptors[stage] }
+      compare("KiB", Self.tolerance, upperQuartile) { $0.workerMemory[stage] }
     }
     return (lines.joined(separator: ", ") + " (\(samples.count) samples)", grown)
   }
@@ -156,14 +159,21 @@ private struct TortureRun {
     if scenario.shape.usesPython {
       try FileManager.default.copyItem(at: Ringway.repository.appendingPathComponent("Tests/Python/torture.py"), to: folder.url.appendingPathComponent("torture.py"))
     }
-    let file = try folder.write("torture.yaml", scenario.yaml(seed: seed, count: count))
-    let running = try Running(["run", file, "--progress", "off", "--report", folder.path("report.json")], in: folder.url, executable: driver.binary)
-    self.running = running
-    while running.process.isRunning, witness == nil { witness = RingWitness(runner: running.pid, rings: scenario.ringCount) }
+    try folder.write("torture.yaml", scenario.yaml(seed: seed, count: count))
+    var running = try start(folder)
+    var resumesLeft = scenario.resumes
 
     while tally.kills + tally.stops < events, running.process.isRunning {
+      if resumesLeft > 0, Int.random(in: 0..<max(1, (events - tally.kills - tally.stops) / resumesLeft), using: &random) == 0 {
+        resumesLeft -= 1
+        try killEverything(running)
+        running = try start(folder)
+        continue
+      }
       try strike(running)
       try waitForProgress(running)
+      // What is compared needs samples, and a busy machine may be long in starting workers anew.
+      if scenario.isLong, (tally.kills + tally.stops) % 4 == 0 { _ = eventually(within: 10, { !running.process.isRunning || sample(running) != nil }) }
       if let sample = sample(running) { growth.add(sample) }
     }
     resume()
@@ -174,9 +184,26 @@ private struct TortureRun {
       if !eventually(within: driver.patience, { !running.process.isRunning || size() > before }), !isPaused(running) { throw wedge(running) }
     }
     let result = try running.finish()
-    tally.timeouts = result.errors.components(separatedBy: "took longer than the timeout").count - 1
-    tally.lateWakes = witness?.lateWakes ?? 0
+    note(result)
     try judge(result, count)
+  }
+
+  private mutating func start(_ folder: TemporaryFolder) throws -> Running {
+    let running = try Running(
+      ["run", "torture.yaml", "--progress", "off", "--report", "report.json"] + scenario.options, in: folder.url, executable: driver.binary)
+    self.running = running
+    witness?.close()
+    witness = nil
+    // What is killed may also be a run that is only being made, or one that is about to go on.
+    if scenario.resumes > 0, Bool.random(using: &random) { return running }
+    while running.process.isRunning, witness == nil { witness = RingWitness(runner: running.pid, rings: scenario.ringCount) }
+    return running
+  }
+
+  /// What a life of the runner has said and counted.
+  private mutating func note(_ result: Ringway.Result) {
+    tally.timeouts += result.errors.components(separatedBy: "took longer than the timeout").count - 1
+    tally.lateWakes += witness?.lateWakes ?? 0
   }
 
   // MARK: What is done
@@ -226,6 +253,19 @@ private struct TortureRun {
     kill(newborn, SIGKILL)
     tally.kills += 1
     tally.newborn += 1
+  }
+
+  /// Kills the runner, now and then some workers before it; the others die with it. A run that has ended before is gone on with all the same:
+  /// nothing is left to do then.
+  private mutating func killEverything(_ running: Running) throws {
+    dawdle(upTo: 3000)
+    if Bool.random(using: &random) { for worker in running.workers where Bool.random(using: &random) { kill(worker.pid, SIGKILL) } }
+    kill(running.pid, SIGKILL)
+    stopped = nil
+    let result = try running.finish()
+    note(result)
+    guard [0, -SIGKILL].contains(result.status) else { throw failure("ended with \(result.status): \(result.errors.suffix(2000))") }
+    if result.status != 0 { tally.resumes += 1 }
   }
 
   /// A stopped worker goes on, or is killed where it stands.
@@ -311,8 +351,10 @@ private struct TortureRun {
   private mutating func judge(_ result: Ringway.Result, _ count: Int) throws {
     guard result.status == 0 else { throw failure("ended with \(result.status): \(result.errors.suffix(2000))") }
     if let open = witness?.openSlots, open > 0 { throw failure("\(open) slots are left open\n\(witness?.dump ?? "")") }
+    let report = try Report(folder?.path("report.json") ?? "")
     for file in scenario.files {
-      let arguments = scenario.oracleArguments(file, seed: seed, count: count) + [folder?.path(file.name) ?? ""]
+      let dropped = file.drops.map { ["--dropped", "\(report.stage($0, "queue_dropped"))"] } ?? []
+      let arguments = scenario.oracleArguments(file, seed: seed, count: count) + dropped + [folder?.path(file.name) ?? ""]
       let verdict = try Running(arguments, executable: driver.oracle).finish(within: 300)
       let words = verdict.output.split(separator: " ")
       guard verdict.status == 0, words.count > 3, let found = Int(words[3]) else {
@@ -320,7 +362,6 @@ private struct TortureRun {
       }
       tally.messages += found
     }
-    let report = try Report(folder?.path("report.json") ?? "")
     guard report.outcome == "finished", report.balances else { throw failure("the report does not balance: \(report.json)") }
   }
 

@@ -22,9 +22,13 @@ struct TortureScenario: Sendable {
     case ordered
     /// A transform whose processes share its messages by their keys.
     case keyed
+    /// Messages part by a condition and meet again, through queues that are bounded by bytes too, at a rate and confined.
+    case routed
+    /// Two sinks whose queues drop what they have no room for.
+    case dropped
 
-    /// Whether a large message takes it longer than the timeout.
-    var isForSmall: Bool { usesPython || self == .keyed }
+    /// How long its messages may be: a large one takes some longer than the timeout, and a bound of bytes is for more than a page.
+    var limits: [Int] { self == .routed ? [1 << 14] : usesPython || self == .keyed ? [300] : [300, 1 << 20] }
     var usesPython: Bool { self == .python || self == .letters }
   }
 
@@ -40,7 +44,16 @@ struct TortureScenario: Sendable {
   var isLarge: Bool { limit > 65_536 }
   /// One run for everything, in which descriptors and memory are compared.
   var isLong = false
-  var name: String { "\(shape.rawValue)-\(capacity)-\(isLarge ? "large" : "small")\(isLong ? "-long" : "")" }
+  /// How many kills of the runner, and with it of everything, are among the events; the run has a state and goes on after each.
+  var resumes = 0
+  /// Whether the run disturbs itself, too (`--chaos`).
+  var hasChaos = false
+  var name: String { "\(shape.rawValue)-\(capacity)-\(isLarge ? "large" : "small")\(isLong ? "-long" : resumes > 0 ? "-state" : "")\(hasChaos ? "-chaos" : "")" }
+
+  /// What `run` is given beside the file.
+  var options: [String] {
+    (resumes > 0 ? ["--state", "state"] : []) + (hasChaos ? ["--chaos", "kill=0.5%,stop=0.05%,delay=0.2%"] : [])
+  }
 
   /// How many numbers each source goes through, so that a run lasts for its events: by the messages that pass between two.
   func count(_ perEvent: Int) -> Int { max(20, eventsInRun * perEvent / sources.count) }
@@ -57,7 +70,7 @@ struct TortureScenario: Sendable {
 
   private var sources: [String] {
     switch shape {
-    case .line, .broadcast, .python, .letters, .ordered, .keyed: ["0"]
+    case .line, .broadcast, .python, .letters, .ordered, .keyed, .routed, .dropped: ["0"]
     case .parallel: ["0", "1"]
     case .merge: ["0", "10"]
     case .diamond: ["0", "1", "10"]
@@ -73,7 +86,8 @@ struct TortureScenario: Sendable {
         File("a.txt", ["1:\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)"]),
         File("b.txt", [":\(all)"], isOrdered: false, more: ["--given-up", "\(Self.giveUpEvery)", "--letters"]),
       ]
-    case .python, .keyed: [File("a.txt", ["1:\(all)"], isOrdered: false)]
+    case .python, .keyed, .routed: [File("a.txt", ["1:\(all)"], isOrdered: false)]
+    case .dropped: ["a.txt": "newest", "b.txt": "oldest"].sorted { $0.key < $1.key }.map { File($0.key, ["1:\(all)"], isOrdered: true, drops: $0.value) }
     case .ordered: [File("a.txt", ["12:\(all)"], isOrdered: true)]
     case .parallel: [File("a.txt", ["12:\(all)"], isOrdered: false)]
     case .broadcast: [File("a.txt", ["1:0"], isOrdered: true), File("b.txt", [":0"], isOrdered: true), File("c.txt", ["1:0"], isOrdered: true)]
@@ -88,9 +102,12 @@ struct TortureScenario: Sendable {
     let isOrdered: Bool
     /// What else the oracle has to know.
     let more: [String]
+    /// The stage that writes it, if that has a queue that drops.
+    let drops: String?
 
-    init(_ name: String, _ routes: [String], isOrdered: Bool, more: [String] = []) {
+    init(_ name: String, _ routes: [String], isOrdered: Bool, more: [String] = [], drops: String? = nil) {
       self.more = more
+      self.drops = drops
       self.name = name
       self.routes = routes
       self.isOrdered = isOrdered
@@ -113,23 +130,23 @@ struct TortureScenario: Sendable {
           restart: {max: 1000000, within: 100ms, backoff: 1ms}
           on_error: {deaths: 254, retries: 254}
       """
-    func source(_ name: String, _ number: Int, processes: Int = 1) -> String {
+    func source(_ name: String, _ number: Int, processes: Int = 1, _ key: String? = nil) -> String {
       """
         \(name):
           plugin: torture.source
           processes: \(processes)
-          with: {seed: \(seed), limit: \(limit)B, count: \(count), source: \(number)}
+          with: {seed: \(seed), limit: \(limit)B, count: \(count), source: \(number)}\(key.map { "\n    " + $0 } ?? "")
       \(patience)
       """
     }
-    func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1, _ key: String? = nil) -> String {
+    func transform(_ name: String, _ inputs: String, level: Int, processes: Int = 1, _ key: String? = nil, queue: String = "") -> String {
       let more = (shape == .letters ? "give_up_every: \(Self.giveUpEvery), " : "") + (level == 1 ? "burst: \(burst.count), burst_every: \(burst.every), fail_every: 97, " : "")
       return """
           \(name):
             plugin: torture.transform
             inputs: [\(inputs)]
             processes: \(self.processes(processes))
-            queue: {capacity: \(capacity), message: \(limit)B}
+            queue: {capacity: \(capacity), message: \(limit)B\(queue)}
             with: {seed: \(seed), limit: \(limit)B, level: \(level), \(more)slow_every: \(max(100, count / 3))}\(key.map { "\n    " + $0 } ?? "")
         \(patience)
         """
@@ -146,12 +163,12 @@ struct TortureScenario: Sendable {
       \(patience)
       """
     }
-    func sink(_ name: String, _ inputs: String, _ path: String, _ key: String? = nil) -> String {
+    func sink(_ name: String, _ inputs: String, _ path: String, _ key: String? = nil, queue: String = "") -> String {
       """
         \(name):
           plugin: file.write
           inputs: [\(inputs)]
-          queue: {capacity: \(capacity), message: \(limit)B}
+          queue: {capacity: \(capacity), message: \(limit)B\(queue)}
           with: {path: \(path)}\(key.map { "\n    " + $0 } ?? "")
       \(patience)
       """
@@ -190,6 +207,25 @@ struct TortureScenario: Sendable {
         [
           source("numbers", 0), transform("work", "numbers", level: 1, processes: 3, "partition: {key: length % 5, input: text}"), sink("out", "work", "a.txt"),
         ]
+      case .routed:
+        [
+          source("numbers", 0, "rate: 50000/s"), """
+              split:
+                plugin: route
+                inputs: [numbers]
+                processes: \(processes(2))
+                queue: {capacity: \(capacity), message: \(limit)B, bytes: 1MiB}
+                with: {routes: {even: length % 2 == 0}, input: text}
+                nice: 1
+            \(patience)
+            """, transform("work", "split.even", level: 1, processes: 2, queue: ", bytes: 1MiB"), transform("other", "split.else", level: 1),
+          sink("out", "work, other", "a.txt", queue: ", bytes: 1MiB"),
+        ]
+      case .dropped:
+        [
+          source("numbers", 0, "rate: 10000/s"), transform("work", "numbers", level: 1), sink("newest", "work", "a.txt", queue: ", when_full: drop_newest"),
+          sink("oldest", "work", "b.txt", queue: ", when_full: drop_oldest"),
+        ]
       case .merge:
         [source("numbers", 0), source("others", 16), transform("work", "numbers, others", level: 1), sink("out", "work", "a.txt")]
       case .diamond:
@@ -208,6 +244,8 @@ struct TortureScenario: Sendable {
     case .line: 3
     case .ordered: 2 + processes(3) + processes(2)
     case .keyed: 2 + processes(3)
+    case .routed: 3 + 2 * processes(2)
+    case .dropped: 4
     case .parallel: 3 + processes(3) + processes(2)
     case .broadcast: 5
     case .merge: 4
@@ -226,9 +264,17 @@ struct TortureScenario: Sendable {
   static let all: [TortureScenario] =
     Shape.allCases.flatMap { shape in
       [1, 2, 7, 1024].flatMap { capacity in
-        (shape.isForSmall ? [300] : [300, 1 << 20]).map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
+        shape.limits.map { limit in TortureScenario(shape: shape, capacity: capacity, limit: limit, events: 225, eventsInRun: 75) }
       }
     } + [TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 1500, eventsInRun: 1500, isLong: true)]
+    // Everything killed 120 times, and whoever disturbs his own run.
+    + [Shape.parallel, .broadcast, .diamond, .python, .letters, .ordered, .keyed, .routed].map {
+      TortureScenario(shape: $0, capacity: 7, limit: $0.limits[0], events: 90, eventsInRun: 30, resumes: 5)
+    }
+    + [1, 2].map { TortureScenario(shape: .parallel, capacity: $0, limit: 1 << 20, events: 60, eventsInRun: 20, resumes: 5) }
+    + [Shape.line, .ordered, .keyed, .letters].map {
+      TortureScenario(shape: $0, capacity: 7, limit: 300, events: 75, eventsInRun: 25, hasChaos: true)
+    }
 
   /// A twentieth of that: each shape, each capacity and each size at least once.
   static let some: [TortureScenario] = [
@@ -247,6 +293,11 @@ struct TortureScenario: Sendable {
     TortureScenario(shape: .ordered, capacity: 7, limit: 300, events: 40, eventsInRun: 40),
     TortureScenario(shape: .ordered, capacity: 2, limit: 1 << 20, events: 20, eventsInRun: 20),
     TortureScenario(shape: .keyed, capacity: 7, limit: 300, events: 30, eventsInRun: 30),
+    TortureScenario(shape: .routed, capacity: 1024, limit: 1 << 14, events: 30, eventsInRun: 30),
+    TortureScenario(shape: .dropped, capacity: 7, limit: 300, events: 30, eventsInRun: 30),
+    TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 20, eventsInRun: 20, resumes: 4),
+    TortureScenario(shape: .ordered, capacity: 7, limit: 300, events: 20, eventsInRun: 20, resumes: 4),
+    TortureScenario(shape: .keyed, capacity: 7, limit: 300, events: 15, eventsInRun: 15, hasChaos: true),
     TortureScenario(shape: .parallel, capacity: 7, limit: 300, events: 100, eventsInRun: 100, isLong: true),
   ]
 }

@@ -2,7 +2,7 @@ import Foundation
 import Harness
 import Testing
 
-/// Workers are killed and stopped at random all the while; the files hold every message exactly once, and in order where
+/// Workers are killed and stopped at random all the while, and now and then everything is; the files hold every message exactly once, and in order where
 /// order is promised. `make torture` does the same twenty times as long, on the release build.
 @Suite(.serialized) struct TortureTests {
   private static let environment = ProcessInfo.processInfo.environment
@@ -45,5 +45,6 @@ import Testing
     print("torture: in all \(total.text)")
     let least = Self.environment["RINGWAY_TORTURE_ONLY"] != nil ? 1 : Self.isFull ? 10_000 : 500
     #expect(total.events >= least, "too little was done")
+    if Self.isFull, Self.environment["RINGWAY_TORTURE_ONLY"] == nil { #expect(total.resumes >= 100, "the runner was killed too seldom") }
   }
 }
