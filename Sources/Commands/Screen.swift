@@ -11,11 +11,13 @@ final class Screen: RunObserver {
   private let usesColor: Bool
   private var shownLines = 0
   private var last: (seconds: Double, report: RunReport)?
+  private var standstill: Standstill
 
   init(_ plan: Plan, _ kind: ProgressKind, _ common: CommonOptions) {
     let isTerminal = Machine.isTerminal(2)
     self.kind = kind == .auto ? (common.quiet ? .off : .plain) : kind
     self.common = common
+    standstill = Standstill(plan)
     isLive = kind == .auto && isTerminal && !common.quiet
     usesColor = Output.usesColor(2)
   }
@@ -46,9 +48,12 @@ final class Screen: RunObserver {
   }
 
   func progressed(_ report: RunReport) {
+    let told = standstill.look(report)
     if isLive {
       erase()
-      let text = Table.live(report, since: last?.report, over: report.seconds - (last?.seconds ?? 0), columns: Machine.columns(2))
+      // A line that the terminal breaks could not be taken off again.
+      let width = max(1, Machine.columns(2) - 1)
+      let text = told.reduce(into: Table.live(report, since: last?.report, over: report.seconds - (last?.seconds ?? 0), columns: Machine.columns(2))) { $0 += $1.prefix(width) + "\n" }
       shownLines = text.utf8.count { $0 == UInt8(ascii: "\n") }
       Output.say(text)
     } else if kind == .json {
@@ -57,7 +62,7 @@ final class Screen: RunObserver {
       let parts = report.stages.map { stage in
         "\(stage.name) \(stage.kind == .sink ? stage.received : stage.emitted)" + (stage.queued.map { $0 > 0 ? " (\($0) queued)" : "" } ?? "")
       }
-      Output.say("\(Quantity.fixed(report.seconds, 1)) s: " + parts.joined(separator: ", ") + "\n")
+      Output.say("\(Quantity.fixed(report.seconds, 1)) s: " + parts.joined(separator: ", ") + told.map { "; " + $0 }.joined() + "\n")
     }
     last = (report.seconds, report)
   }

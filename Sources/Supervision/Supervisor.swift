@@ -294,6 +294,13 @@ struct Supervisor {
     return restart(worker, end, facts, now)
   }
 
+  /// Who waits for a stage that is not there.
+  private func meanwhile(_ stage: Int, _ facts: Facts) -> String {
+    guard let queue = plan.stages[stage].queue, queue.whenFull == .block, facts.openSlots >= queue.capacity else { return "" }
+    let writers = plan.writers(to: stage).map { plan.stages[$0].name }
+    return "; its queue is full, so \(writers.joined(separator: ", ")) \(writers.count == 1 ? "waits" : "wait")"
+  }
+
   private mutating func restart(_ worker: Int, _ end: WorkerEnd, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
     let stage = workers[worker].stage
     let what = "\(name(worker)) died: \(end.text)"
@@ -303,7 +310,7 @@ struct Supervisor {
     case .after(let pause):
       workers[worker].state = .backingOff
       return [
-        .note(stage: stage, what + ", without having made progress; starting again in \(Quantity.describe(pause))"),
+        .note(stage: stage, what + ", without having made progress; starting again in \(Quantity.describe(pause))" + meanwhile(stage, facts)),
         .startBackoff(worker: worker, pause),
       ]
     case .spent:

@@ -138,6 +138,21 @@ import Testing
     #expect(result.errors.contains("the drain took longer than 300ms; messages are left: ") && result.errors.contains(" in the queue of "), "\(result.errors)")
   }
 
+  /// A reader that takes nothing is named as what the others wait for, while the run goes on.
+  @Test func aReaderThatHoldsUpTheOthersIsNamed() throws {
+    let project = try Project("""
+      numbers: {plugin: generate}
+      others: {plugin: discard, inputs: [numbers]}
+      slow: {plugin: exec, inputs: [numbers], queue: {capacity: 16}, with: {command: [sleep, "100000"]}}
+      end: {plugin: discard, inputs: [slow]}
+      """)
+    let running = try project.start(["--progress", "plain"])
+    #expect(eventually(within: 60) { running.errors.contains("; slow has taken nothing for ") }, "\(running.errors)")
+    #expect(running.errors.contains(" s, and its queue is full: numbers waits\n") && !running.errors.contains("others has taken nothing"), "\(running.errors)")
+    for _ in 0..<2 { kill(running.pid, SIGTERM) }
+    _ = try running.finish()
+  }
+
   // MARK: Deaths
 
   @Test func nothingIsLeftAfterTheRunnerIsKilled() throws {

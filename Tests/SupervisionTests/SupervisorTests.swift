@@ -219,6 +219,19 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(supervisor.code == .restartsSpent && supervisor.cause.contains("stage \"work\" died more than 3 times within 10s") && supervisor.cause.contains("signal 11"))
   }
 
+  /// A stage that is not there and whose queue is full holds up who writes to it, and all that read there.
+  @Test func whoWaitsForADeadReaderIsNamed() {
+    var supervisor = Self.started()
+    func note(_ open: Int) -> String {
+      let actions = die(1, &supervisor, .killed("signal 11"), Self.facts(progressed: false, open: open))
+      guard case .note(_, let text)? = actions.first else { return "" }
+      _ = supervisor.handle(.backoffOver(worker: 1), at: .now)
+      return text
+    }
+    #expect(note(255).hasSuffix("starting again in 100ms"))
+    #expect(note(256).hasSuffix("starting again in 200ms; its queue is full, so source waits"))
+  }
+
   @Test func progressForgivesAndOldFailuresAreForgotten() {
     var budget = RestartBudget(RestartLimits(max: 1, within: .seconds(10), backoff: .seconds(1)))
     let now = ContinuousClock.now
