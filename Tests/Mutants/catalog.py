@@ -88,7 +88,7 @@ MUTANTS = [
     Mutant("a lap of leases is not full", "A producer that has moved a whole lap of leases along gives up.",
            [("Producer.swift", "found.isHeld, moved <", "found.isHeld, moved >= 0 || moved <")], RULES),
     Mutant("waits while it holds slots", "Slots are given back before a wait: two that hold half each would wait for each other.",
-           [("Handoff+Commit.swift", "if fits == 0 {", "if fits == 0 {\n        try waitForRoom(ended[0].recordsEnd)\n        continue\n      }\n      if fits == 0 {")], RULES),
+           [("Handoff+Commit.swift", "if fits == 0 {", "if fits == 0 {\n        try waitForRoom { recordsEnd(0, $0) }\n        continue\n      }\n      if fits == 0 {")], RULES),
 
     # Redelivery
     Mutant("epoch not bumped", "Readers look through all slots after a death.",
