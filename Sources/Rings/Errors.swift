@@ -30,7 +30,7 @@ package struct RingCorruption: Error, CustomStringConvertible {
 /// A place between two steps of the protocol, where a test may stop a worker. Compiled into debug builds only.
 package enum Failpoint: String, Sendable, CaseIterable {
   case took, filled, voided, settled, recordWritten, committed, published, freed, cleared, hinted, sealed, claimed, restamped, segmentTaken
-  case waiterMarked, woke, recoveredSlot, recoveredSegment
+  case waiterMarks, waiterMarked, sleeps, woke, recoveredSlot, recoveredSegment
 
   #if DEBUG
   private static let handlers = ThreadLocal<(Failpoint) throws -> Void>()

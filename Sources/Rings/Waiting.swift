@@ -34,10 +34,12 @@ extension Ring {
     let (mask, bit) = mask(side, lane)
     let place = sleepingPlace(side, lane)
     let ticket = SharedWord(place).acquired
+    try Failpoint.waiterMarks.hit()
     mask.setBits(bit)
     SharedWord.fence()  // pairs with the fence before wakeOne and wakeAll
     try Failpoint.waiterMarked.hit()
     if !isReady() {
+      try Failpoint.sleeps.hit()
       let end = min(patience.deadline, Int64(clamping: deadline))
       let late = Futex.wait(place, expected: UInt32(truncatingIfNeeded: ticket), deadline: end) && end < Int64(clamping: deadline)
       let isForgotten = late && isReady()

@@ -142,6 +142,18 @@ extension RingsTests {
     #expect(try bench.take()[0].map(\.count) == [90 + 4 + 6, 100])
   }
 
+  /// Whoever goes on with its call after that has given it to nobody: not to a reader either that takes no key and would have room.
+  @Test func whatIsTooLongWithItsKeyGoesToNobody() throws {
+    let bench = try Bench(shared: 1, others: 1, messageBytes: 100)
+    bench.writer.begin()
+    func emit(_ text: String, _ key: String) throws { try Array(text.utf8).withUnsafeBytes { try bench.writer.emit($0, format: 1, to: 0, key: Array(key.utf8)) } }
+    #expect(throws: RingError.messageTooLarge(length: 101, limit: 100)) { try emit(String(repeating: "x", count: 91), "\"abcd\"") }
+    try emit("y", "1")
+    bench.writer.end(.source(position: (1, 0, 0, 0)))
+    try bench.writer.commit()
+    #expect(try bench.take() == [["y by 1"], ["y"]])
+  }
+
   @Test func aKeyThatCannotBeLongerThanItsMessageIsDamage() throws {
     let bench = try Bench(shared: 1)
     try bench.put("payload", key: "1")

@@ -243,9 +243,11 @@ extension RingsTests {
     #expect(received + slowCell.record.received == UInt64(rounds) && bench.ring.isDrained)
   }
 
-  /// A writer that meets nothing but leases has no room: it sleeps, and goes on when one is acknowledged.
-  /// A reader that gathers a batch holds every place. Whichever of the two goes to sleep second sees the other.
-  @Test(arguments: [false, true]) func aReaderThatGathersEndsItsBatchForAWriter(writerIsFirst: Bool) throws {
+  /// When a writer comes that waits for the room that a reader has: before the reader looks, when it has looked, or when it has said that it sleeps.
+  enum WritersCome: CaseIterable { case first, betweenLooks, last }
+
+  /// A reader that gathers a batch holds every place. Whichever of the two goes to sleep second sees the other, and does not sleep.
+  @Test(arguments: WritersCome.allCases) func aReaderThatGathersEndsItsBatchForAWriter(_ come: WritersCome) throws {
     let bench = try Bench(capacity: 2, producers: 1, consumers: 1)
     let reader = try bench.reader()
     reader.gathers()
@@ -259,17 +261,21 @@ extension RingsTests {
       if let writer = try? bench.writer() { try? bench.put("3", writer) }
       isDone.set()
     })
-    if writerIsFirst {
+    func letTheWriterCome() {
       goes.set()
       while !bench.ring.hasSleepers(.producers) { Processor.yield() }
-    } else {
-      // The writer comes when the reader has looked for the last time.
-      Failpoint.handler = { if $0 == .waiterMarked { goes.set() } }
+    }
+    if come == .first { letTheWriterCome() }
+    var hasSlept = false
+    Failpoint.handler = { point in
+      if come == .betweenLooks, point == .waiterMarks { letTheWriterCome() }
+      if come == .last, point == .sleeps { goes.set() }
+      if point == .sleeps { hasSlept = true }
     }
     defer { Failpoint.handler = nil }
     let deadline = Clock.now + 60_000_000_000
     #expect(try !reader.waitForMore(until: deadline))
-    #expect(Clock.now < deadline && !isDone.isSet)
+    #expect(Clock.now < deadline && !isDone.isSet && hasSlept == (come == .last))
     for lease in leases {
       reader.begin(lease)
       reader.end(.done)
@@ -285,6 +291,7 @@ extension RingsTests {
     func set() { value.store(true, ordering: .releasing) }
   }
 
+  /// A writer that meets nothing but leases has no room: it sleeps, and goes on when one is acknowledged.
   @Test func aWriterSleepsBesideAWholeLapOfLeases() throws {
     let bench = try Bench(capacity: 2, producers: 1)
     let (writer, reader) = (try bench.writer(), try bench.reader())
