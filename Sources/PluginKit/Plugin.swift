@@ -71,6 +71,11 @@ public enum SourceStep {
   case wait(readable: Int32?, until: ContinuousClock.Instant?)
   /// No more messages, ever.
   case end
+
+  /// How long a source may pass over what it has handed over in an earlier life before it returns, with `replaying`: the stage's `timeout` is for one message.
+  package static let longestReplay = Duration.milliseconds(1)
+  /// More of it is to be passed over.
+  package static var replaying: SourceStep { .wait(readable: nil, until: .now) }
 }
 
 /// Turns one message into none, one or several.

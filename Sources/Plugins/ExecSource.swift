@@ -42,10 +42,12 @@ struct ExecSource: Source {
       isStarted = true
     }
     guard let program, let output = program.output else { return .end }
+    let pause = toSkip > 0 ? ContinuousClock.now + SourceStep.longestReplay : nil
     while true {
       if let frame = incoming.next() {
         if toSkip > 0 {
           toSkip -= 1
+          if let pause, .now > pause { return .replaying }
           continue
         }
         count += 1

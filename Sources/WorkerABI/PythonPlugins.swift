@@ -25,6 +25,7 @@ struct PythonSource: Source {
     do {
       if values == nil { values = try stage.values() }
       guard let values else { return .end }
+      let pause = toSkip > 0 ? ContinuousClock.now + SourceStep.longestReplay : nil
       while true {
         guard let value = stage.nextItem(values) else {
           if stage.python.hasError() == nil { return .end }
@@ -36,6 +37,7 @@ struct PythonSource: Source {
         defer { stage.python.release(value) }
         if toSkip > 0 {
           toSkip -= 1
+          if let pause, .now > pause { return .replaying }
           continue
         }
         made += 1

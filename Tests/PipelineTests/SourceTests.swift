@@ -1,3 +1,4 @@
+import Foundation
 import Harness
 import Testing
 
@@ -21,5 +22,31 @@ import Testing
     let result = try project.run(deadline: 60)
     #expect(result.status == 0, "\(result.errors)")
     #expect(project.folder.lines("out").count == 100)
+  }
+
+  /// The source dies when it has made 60 messages, and makes all of them anew, which takes longer than one message may.
+  @Test(arguments: ["PY:values\"}", "plugin: exec, with: {command: [python3, -u, stages.py]}, directory: ."])
+  func toPassOverWhatWasMadeIsNoMessage(source: String) throws {
+    let project = try Project("""
+      numbers: {\(source), timeout: 500ms, restart: {max: 3}}
+      out: {plugin: file.write, inputs: [numbers], with: {path: out}}
+      """, python: """
+      import time
+      def values():
+          for n in range(80):
+              until = time.monotonic() + 0.02
+              while time.monotonic() < until:
+                  pass
+              yield str(n)
+      if __name__ == "__main__":
+          for value in values():
+              print(value)
+      """)
+    let running = try project.start()
+    #expect(eventually { project.folder.lines("out").count >= 60 }, "\(running.errors)")
+    for worker in running.workers where worker.stage == "numbers" { kill(worker.pid, SIGKILL) }
+    let result = try running.finish(within: 60)
+    #expect(result.status == 0 && !result.errors.contains("took longer"), "\(result.errors)")
+    #expect(project.folder.lines("out") == (0..<80).map(String.init))
   }
 }
