@@ -154,11 +154,12 @@ extension RingsTests {
     #expect(try bench.take() == [["y by 1"], ["y"]])
   }
 
-  @Test func aKeyThatCannotBeLongerThanItsMessageIsDamage() throws {
+  /// The message has 12 bytes, of which the last four say how long its key is: three have no room for that, and of eleven they say something else.
+  @Test(arguments: [3, 11] as [UInt64]) func aKeyThatCannotBeLongerThanItsMessageIsDamage(length: UInt64) throws {
     let bench = try Bench(shared: 1)
     try bench.put("payload", key: "1")
     let fields = bench.rings[0].slot(0)
-    fields.extent.set(fields.extent.relaxed & ~0xffff_ffff | 3)
+    fields.extent.set(fields.extent.relaxed & ~0xffff_ffff | length)
     #expect(throws: RingCorruption.self) { try bench.take() }
   }
 
