@@ -79,7 +79,7 @@ final class StageMemory {
       return parts
     } catch {
       // EFBIG
-      let remedy = error.errno == 27 ? " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)" : ""
+      let remedy = error.errno == 27 ? " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)" : error.remedy
       throw Failure(code: .system, text: "the queues cannot be made: \(error)\(remedy)")
     }
   }

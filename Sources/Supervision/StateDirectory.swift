@@ -42,6 +42,7 @@ final class StateDirectory {
         id = found.id
         session = try folder.readSession()
         try compare(found)
+        try checkDisk()
         try checkBoot()
         try folder.removeTemporaries()
       } else {
@@ -81,6 +82,15 @@ final class StateDirectory {
       code: .invalidPipeline,
       text: "the run in \(folder.path) was begun with another graph: " + differences.joined(separator: "; ")
         + " (change it back to go on; to begin anew, name another directory with --state or remove this one)")
+  }
+
+  /// What the kernel could not write it has forgotten by now.
+  private func checkDisk() throws(StartFailure) {
+    if session.unsynced.isEmpty { return }
+    throw StartFailure(
+      code: .io,
+      text: "the state in \(folder.path) cannot be trusted: what the last run wrote may not have reached the disk (\(session.unsynced)), and asking again would hide it "
+        + "(look after the disk; to begin anew, name another directory with --state or remove this one)")
   }
 
   /// Memory that is mapped reaches the disk in any order, so what a machine left that went down in the middle of a run proves nothing.
@@ -133,8 +143,7 @@ final class StateDirectory {
       try folder.step(.madeMemory)
       return memory
     }
-    let memory: SharedMemory
-    do throws(SystemError) { memory = try SharedMemory.open(file: file) } catch { throw folder.damaged(name, error.reason) }
+    let memory = try folder.finding(name) { () throws(SystemError) in try SharedMemory.open(file: file) }
     if memory.count == count { return memory }
     memory.unmap()
     throw folder.damaged(name, "it has \(memory.count) bytes, and should have \(count)")
@@ -189,13 +198,10 @@ final class StateDirectory {
     let deadline = ContinuousClock.now + Self.patience
     for number in stride(from: 1, through: count, by: 1) {
       let name = StateFolder.workerLock(number)
-      var left: FileLock.Holder?
-      do throws(SystemError) {
+      let left = try folder.finding(name) { () throws(SystemError) in
         let file = try Files.openForLocking(folder.file(name))
         defer { Descriptors.close(file) }
-        left = try FileLock.take(file, until: deadline) { say("waiting for the end of \(StateFolder.described($0)), a worker of the last run") }
-      } catch {
-        throw folder.damaged(name, error.reason)
+        return try FileLock.take(file, until: deadline) { say("waiting for the end of \(StateFolder.described($0)), a worker of the last run") }
       }
       if let left {
         throw StartFailure(
@@ -299,26 +305,42 @@ final class StateDirectory {
 
   /// Says how the run has ended. Unless that was asked not to be, everything has reached the disk before.
   func end(_ report: RunReport, _ memory: StageMemory) throws(StartFailure) {
-    if sync == .end {
-      for (_, path) in outputs where Files.status(path)?.kind == .file {
-        try folder.doing(path) { () throws(SystemError) in
-          try Files.sync(path)
-          try Files.sync(String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)) + "/")
-        }
-      }
-      try folder.doing("") { () throws(SystemError) in
-        for part in memory.parts {
-          for ring in part.rings { try ring.sync() }
-          try part.cells.sync()
-        }
+    var failure: StartFailure?
+    if sync == .end { failure = try reachDisk(memory) }
+    session.phase = failure == nil ? report.outcome : Supervisor.Outcome.failed.rawValue
+    session.code = Int((failure?.code ?? report.code).rawValue)
+    session.cause = failure?.text ?? report.cause
+    session.unsynced = failure?.text ?? ""
+    session.ended = Machine.timeOfDay
+    session.isSynced = sync == .end && failure == nil
+    try folder.write(StateFolder.session, session.text)
+    if let failure { throw failure }
+  }
+
+  /// - Returns: what may not have reached the disk. The kernel tells of that once, and then takes it for written (fsync(2)): who asks again
+  ///   hears that all is well, so it is noted down, and no run goes on from there.
+  private func reachDisk(_ memory: StageMemory) throws(StartFailure) -> StartFailure? {
+    var failure: StartFailure?
+    func attempt(_ told: (SystemError) -> StartFailure, _ body: () throws(SystemError) -> Void) throws(StartFailure) {
+      do throws(SystemError) { try body() } catch {
+        let text = told(error)
+        if error.call != "fsync" { throw text }
+        failure = failure ?? text
       }
     }
-    session.phase = report.outcome
-    session.code = Int(report.code.rawValue)
-    session.cause = report.cause
-    session.ended = Machine.timeOfDay
-    session.isSynced = sync == .end
-    try folder.write(StateFolder.session, session.text)
+    for (stage, path) in outputs where Files.status(path)?.kind == .file {
+      try attempt({ StartFailure(code: .io, text: "stage \"\(stage)\": \($0.call) \(path): \($0.reason)") }) { () throws(SystemError) in
+        try Files.sync(path)
+        try Files.sync(String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)) + "/")
+      }
+    }
+    for (stage, part) in zip(plan.stages, memory.parts) {
+      for (k, ring) in part.rings.enumerated() {
+        try attempt({ folder.failure(StateFolder.queue(stage.name, stage.partition == nil ? nil : k), $0) }) { () throws(SystemError) in try ring.sync() }
+      }
+      try attempt({ folder.failure(StateFolder.cells(stage.name), $0) }) { () throws(SystemError) in try part.cells.sync() }
+    }
+    return failure
   }
 }
 

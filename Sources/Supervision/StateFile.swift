@@ -189,6 +189,8 @@ struct StateSession {
   var resumes = 0
   /// Whether everything had reached the disk when the run ended.
   var isSynced = false
+  /// What could not be written to the disk when the run ended; empty when everything was.
+  var unsynced = ""
   var outputs: [Output] = []
 
   static let running = "running"
@@ -200,7 +202,7 @@ struct StateSession {
     StateFile.text([
       ("phase", .string(phase)), ("exit_code", .integer(code)), ("cause", .string(cause)), ("pid", .integer(pid)), ("boot", .string(boot)),
       ("created", .integer(created)), ("started", .integer(started)), ("ended", .integer(ended)), ("resumes", .integer(resumes)),
-      ("synced", .boolean(isSynced)),
+      ("synced", .boolean(isSynced)), ("unsynced", .string(unsynced)),
       ("outputs", .array(outputs.map { output in
         [
           "stage": .string(output.stage), "path": .string(output.path), "device": .string(String(output.device)), "inode": .string(String(output.inode)),
@@ -226,6 +228,8 @@ struct StateSession {
     self.ended = ended
     self.resumes = resumes
     self.isSynced = isSynced
+    // Runs of before did not say it.
+    unsynced = node["unsynced"]?.string ?? ""
     for item in outputs {
       guard
         let stage = item["stage"]?.string, let path = item["path"]?.string, let device = item["device"]?.string.flatMap(UInt64.init),

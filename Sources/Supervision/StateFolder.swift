@@ -136,8 +136,7 @@ struct StateFolder {
   }
 
   private func read(_ name: String) throws(StartFailure) -> Node {
-    let bytes: [UInt8]
-    do throws(SystemError) { bytes = try Files.readAll(file(name), limit: 64 << 20) } catch { throw damaged(name, error.reason) }
+    let bytes = try finding(name) { () throws(SystemError) in try Files.readAll(file(name), limit: 64 << 20) }
     let (node, reason) = StateFile.read(bytes)
     guard let node else { throw damaged(name, reason) }
     return node
@@ -168,22 +167,40 @@ struct StateFolder {
 
   /// Performs calls on a file, and says what they were for when one fails.
   func doing<T>(_ name: String, _ body: () throws(SystemError) -> T) throws(StartFailure) -> T {
+    do throws(SystemError) { return try body() } catch { throw failure(name, error) }
+  }
+
+  /// Performs calls on a file that a run has left: one that is not there or no file of ours is damage, and everything else that fails says
+  /// nothing about what the file holds.
+  func finding<T>(_ name: String, _ body: () throws(SystemError) -> T) throws(StartFailure) -> T {
     do throws(SystemError) { return try body() } catch {
-      let code: ExitCode =
-        switch error.errno {
-        case 1, 13: .permission  // EPERM, EACCES
-        case 2, 17, 20, 28, 30, 40, 122: .cannotCreate  // ENOENT, EEXIST, ENOTDIR, ENOSPC, EROFS, ELOOP, EDQUOT
-        case 12, 23, 24, 27: .system  // ENOMEM, ENFILE, EMFILE, EFBIG
-        default: .io
-        }
-      let remedy =
-        switch error.errno {
-        case 28, 122: " (every queue takes its whole size at once, as `ringway graph` shows it: free space, or make the queues smaller)"
-        case 27: " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)"
-        default: ""
-        }
-      throw StartFailure(code: code, text: "the state in \(path) cannot be used: \(error.call) \(name): \(error.reason)\(remedy)")
+      switch error.errno {
+      case 2, 20, 21, 22, 27, 40: throw damaged(name, error.reason)  // ENOENT, ENOTDIR, EISDIR, EINVAL, EFBIG, ELOOP
+      default: throw failure(name, error)
+      }
     }
+  }
+
+  /// What a call that failed says of the run.
+  func failure(_ name: String, _ error: SystemError) -> StartFailure {
+    let code: ExitCode =
+      switch error.errno {
+      case 1, 13: .permission  // EPERM, EACCES
+      case 2, 17, 20, 28, 30, 40, 122: .cannotCreate  // ENOENT, EEXIST, ENOTDIR, ENOSPC, EROFS, ELOOP, EDQUOT
+      case 12, 23, 24, 27: .system  // ENOMEM, ENFILE, EMFILE, EFBIG
+      default: .io
+      }
+    let remedy =
+      switch error.errno {
+      case 28, 122:
+        // Queues alone are allocated; the texts are small.
+        error.call == "fallocate"
+          ? " (every queue takes its whole size at once, as `ringway graph` shows it: free space, or make the queues smaller)"
+          : " (free space, and the same command goes on)"
+      case 27: " (the limit on the size of files counts for queues too: raise it with ulimit -f, or make the queues smaller)"
+      default: error.remedy
+      }
+    return StartFailure(code: code, text: "the state in \(path) cannot be used: \(error.call) \(name): \(error.reason)\(remedy)")
   }
 
   static func described(_ holder: FileLock.Holder) -> String {

@@ -100,6 +100,7 @@ package struct StateReport: Sendable {
     if session.boot != Machine.bootID, session.phase == StateSession.running || !session.isSynced {
       faults.append("the machine was started anew since \(path) was in use, and not everything had reached the disk: it cannot be gone on with")
     }
+    if !session.unsynced.isEmpty { faults.append("what the last run wrote may not have reached the disk (\(session.unsynced)): it cannot be gone on with") }
     // A run that began meanwhile may have moved what was looked at.
     if case .running = standing { return }
     if let now = try? FileLock.holder(lock), now != .nobody {
@@ -130,7 +131,7 @@ package struct StateReport: Sendable {
   }
 
   private func open(_ name: String, _ folder: StateFolder) throws(StartFailure) -> SharedMemory {
-    do throws(SystemError) { return try SharedMemory.open(file: folder.file(name), isWritable: false) } catch { throw folder.damaged(name, error.reason) }
+    try folder.finding(name) { () throws(SystemError) in try SharedMemory.open(file: folder.file(name), isWritable: false) }
   }
 
   private mutating func readCells(_ stage: inout StageEntry, _ plan: StatePlan, _ folder: StateFolder) throws(StartFailure) {
