@@ -89,7 +89,20 @@ package enum Descriptors {
       }
       let n = poll(&polled, nfds_t(polled.count), timeout)
       if n >= 0 { return polled.map { $0.revents != 0 } }
+      if errno == EINVAL, polled.count > 1 { return waitInTurns(interests, until: deadline) }
       if errno != EINTR { return polled.map { _ in false } }
+    }
+  }
+
+  /// poll(2) refuses more descriptors than the process may have, and somebody may have lowered that since they were opened (prlimit(2)).
+  /// Then one half is looked at after the other.
+  private static func waitInTurns(_ interests: [Interest], until deadline: ContinuousClock.Instant?) -> [Bool] {
+    let half = interests.count / 2
+    while true {
+      let turn = ContinuousClock.now + .milliseconds(10)
+      let ready = wait(Array(interests[..<half]), until: deadline.map { min($0, turn) } ?? turn) + wait(Array(interests[half...]), until: .now)
+      if ready.contains(true) { return ready }
+      if let deadline, deadline <= .now { return ready }
     }
   }
 

@@ -29,11 +29,12 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
     }
     var report = runner.run()
     do throws(StartFailure) { try state?.end(report, memory) } catch {
-      say(error.text)
       if report.code == .success {
         report.code = error.code
         report.cause = error.text
         report.outcome = Supervisor.Outcome.failed.rawValue
+      } else {
+        say(error.text)
       }
     }
     return report
@@ -263,7 +264,8 @@ final class Runner {
       case .spawn(let worker):
         do { try spawn(worker) } catch {
           let stage = plan.stages[supervisor.stage(of: worker)].name
-          actions += supervisor.spawnFailed(worker, "a worker of stage \"\(stage)\" cannot be started: \(error)" + ((error as? SystemError)?.remedy ?? ""))
+          let text = "a worker of stage \"\(stage)\" cannot be started: \(error)" + ((error as? SystemError)?.remedy ?? "")
+          actions += supervisor.spawnFailed(worker, text, at: .now)
         }
       case .recover(let worker): recover(worker)
       case .kill(let worker): workers[worker]?.child.killGroup()

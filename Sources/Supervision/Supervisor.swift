@@ -414,8 +414,14 @@ struct Supervisor {
     return actions + finishIfGone()
   }
 
-  /// The spawn that was asked for did not happen.
-  mutating func spawnFailed(_ worker: Int, _ text: String) -> [Action] {
+  /// The spawn that was asked for did not happen. Once the run has begun the machine may soon give what it refuses now (processes,
+  /// descriptors, memory), and so it is asked again as after a death without progress; before that nothing is lost by ending at once.
+  mutating func spawnFailed(_ worker: Int, _ text: String, at now: ContinuousClock.Instant) -> [Action] {
+    let stage = workers[worker].stage
+    if haveSourcesStarted, !isStopping, case .after(let pause) = stages[stage].budget.workerDied(progressed: false, at: now) {
+      workers[worker].state = .backingOff
+      return [.note(stage: stage, "\(text); trying again in \(Quantity.describe(pause))"), .startBackoff(worker: worker, pause)]
+    }
     workers[worker].state = .gone
     return stop(.system, text)
   }

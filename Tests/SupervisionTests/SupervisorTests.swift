@@ -317,7 +317,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     var isFinished = false
     while !actions.isEmpty {
       switch actions.removeFirst() {
-      case .spawn(let worker) where failing.contains(worker): actions += supervisor.spawnFailed(worker, "worker \(worker): no")
+      case .spawn(let worker) where failing.contains(worker): actions += supervisor.spawnFailed(worker, "worker \(worker): no", at: .now)
       case .spawn(let worker): living.insert(worker)
       case .kill(let worker) where living.remove(worker) != nil: actions += die(worker, &supervisor, .killed("signal 9"), Self.facts())
       case .finish: isFinished = true
@@ -326,6 +326,26 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     }
     #expect(isFinished && living.isEmpty)
     #expect(supervisor.code == .system && supervisor.cause == "worker \(failing[0]): no", "the first cause is told")
+  }
+
+  /// Once the run has begun the machine is asked again, a few times; its end does not wait for that.
+  @Test func aWorkerThatCannotBeStartedAgainIsTriedAgain() {
+    let limits = RestartLimits(max: 2, within: .seconds(10), backoff: .milliseconds(100))
+    let now = ContinuousClock.now
+    var supervisor = Self.started(Self.plan(restart: limits))
+    #expect(die(1, &supervisor, .killed("signal 9"), Self.facts()).contains(.spawn(worker: 1)))
+    for pause in [100, 200] {
+      let actions = supervisor.spawnFailed(1, "no more", at: now)
+      #expect(actions == [.note(stage: 1, "no more; trying again in \(pause)ms"), .startBackoff(worker: 1, .milliseconds(pause))])
+      #expect(handle(&supervisor, .backoffOver(worker: 1), at: now) == [.spawn(worker: 1)])
+    }
+    var other = supervisor
+    #expect(supervisor.spawnFailed(1, "no more", at: now) == [0, 2, 3].map { .kill(worker: $0) })
+    #expect(supervisor.code == .system && supervisor.cause == "no more")
+    // With the run being stopped nobody is waited for.
+    _ = handle(&other, .broken(code: .io, text: "x"), at: now)
+    for worker in [0, 2, 3] { #expect(!die(worker, &other, .killed("signal 9"), Self.facts()).contains(.finish)) }
+    #expect(other.spawnFailed(1, "no more", at: now) == [.finish] && other.code == .io)
   }
 
   /// Events in any order: no worker is started while it lives, none is recovered that was not reaped, a ring closes once, and
@@ -360,7 +380,7 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
             backing.remove(worker)
             if random(60) == 0 {
               neverStarted.insert(worker)
-              actions += supervisor.spawnFailed(worker, "x")
+              actions += supervisor.spawnFailed(worker, "x", at: .now)
             } else {
               alive.insert(worker)
             }
