@@ -49,8 +49,12 @@ struct ReportFile {
   }
 
   private func refusal(_ error: SystemError) -> Refusal {
-    // ENXIO: a pipe without a reader.
-    let remedy = error.errno == 6 ? " (nobody reads this pipe)" : ""
+    let remedy =
+      switch error.errno {
+      case 6: " (nobody reads this pipe)"  // ENXIO
+      case 28, 122: " (free space on the disk: the run has ended without its report)"  // ENOSPC, EDQUOT
+      default: ""
+      }
     return Refusal(code: .cannotCreate, text: "the report cannot be written: \(error.call) \(path): \(error.reason)\(remedy)")
   }
 

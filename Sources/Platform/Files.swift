@@ -133,6 +133,8 @@ package enum Files {
     package var size: Int
     package var device: UInt64
     package var inode: UInt64
+    /// How many names it has; none is left of a file that was removed while it was open.
+    package var links: UInt64
   }
 
   package static func status(_ path: String) -> Status? {
@@ -235,5 +237,6 @@ extension Files.Status {
     size = info.st_size
     device = UInt64(info.st_dev)
     inode = UInt64(info.st_ino)
+    links = UInt64(info.st_nlink)
   }
 }

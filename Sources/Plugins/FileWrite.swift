@@ -17,7 +17,7 @@ struct FileWrite: Sink {
       Every message stands in the file exactly once, also when the worker is killed at any moment. A message that holds a newline fails. New files can be read \
       and written by their owner alone. A path that is no regular file (a pipe, a terminal) takes every message at least once; \
       a named pipe is waited for until somebody reads it, and the sources begin then. A full disk ends the run with 74; \
-      no message is lost by it, and the file keeps whole lines alone. \
+      no message is lost by it, and the file keeps whole lines alone. A file that was removed or replaced while it was written ends the run with 74, too. \
       When `append` finds a last line without a newline, it ends it first.
       """,
     processes: .one, settings: [path.declaration, mode.declaration],
@@ -39,6 +39,8 @@ struct FileWrite: Sink {
   private let mode: Mode
   private let descriptor: Int32
   private let isRegular: Bool
+  /// Whether it had a name when it was opened; a shell may hand on a file that has none.
+  private let isNamed: Bool
   private var length = 0
   private var buffer = LineBuffer()
 
@@ -50,6 +52,7 @@ struct FileWrite: Sink {
       descriptor = try Files.openForWriting(path)
       let status = try Files.status(of: descriptor)
       isRegular = status.kind == .file
+      isNamed = status.links > 0
       length = status.size
     } catch {
       throw WorkerFailure(error, shown)
@@ -94,7 +97,13 @@ struct FileWrite: Sink {
   }
 
   private func failed(_ error: SystemError) -> WorkerFailure {
-    WorkerFailure(error, shown, error.errno == 28 ? "free space on the disk and run again" : "")
+    let remedy =
+      switch error.errno {
+      case 28, 122: "free space on the disk and run again"  // ENOSPC, EDQUOT
+      case 27: "raise the limit on the size of files with ulimit -f and run again"  // EFBIG
+      default: ""
+      }
+    return WorkerFailure(error, shown, remedy)
   }
 
   mutating func write(_ message: Message) throws { try buffer.append(message) }
@@ -114,5 +123,10 @@ struct FileWrite: Sink {
     return UInt64(length)
   }
 
-  mutating func close() throws { Descriptors.close(descriptor) }
+  mutating func close() throws {
+    defer { Descriptors.close(descriptor) }
+    if isRegular, isNamed, (try? Files.status(of: descriptor))?.links == 0 {
+      throw WorkerFailure(.io, "\(shown) was removed or replaced while it was written, and what was written to it is lost")
+    }
+  }
 }
