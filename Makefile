@@ -5,8 +5,8 @@ SHELL := bash
 .PHONY: help setup build run test steps mutants models torture soak fuzz sanitize bench check install clean schema
 
 PACKAGES := libyaml-dev libcurl4-openssl-dev libjq-dev libpcre2-dev libssl-dev pkg-config
-# What a few tests use: pictures, a library and a program that read them. Without them those tests say that they were skipped.
-PICTURES := python3-pil python-matplotlib-data imagemagick
+# What a few tests use: pictures, a library and a program that read them; what makes system calls fail. Without them those tests say that they were skipped.
+OPTIONAL := python3-pil python-matplotlib-data imagemagick strace
 RUNTIME  := libyaml-0-2 libcurl4 libjq1 libpcre2-8-0 libssl3
 PREFIX   ?= /usr/local
 BUILT    ?= .build/release
@@ -41,9 +41,9 @@ run: build ## build, and run pipelines/frames.yaml
 	$(BINARY) run pipelines/frames.yaml
 
 test: setup ## run the tests
-	@[ "$$(dpkg-query -W -f='$${Status}\n' $(PICTURES) 2>/dev/null | grep -c 'install ok installed')" = $(words $(PICTURES)) ] \
-	  || { [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -qq --no-install-recommends $(PICTURES) >/dev/null 2>&1; } \
-	  || echo "$(PICTURES): not installed, the test that uses them is skipped"
+	@[ "$$(dpkg-query -W -f='$${Status}\n' $(OPTIONAL) 2>/dev/null | grep -c 'install ok installed')" = $(words $(OPTIONAL)) ] \
+	  || { [ "$$(id -u)" = 0 ] && DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -qq --no-install-recommends $(OPTIONAL) >/dev/null 2>&1; } \
+	  || echo "$(OPTIONAL): not all are installed, the tests that use them are skipped"
 	swift build --build-tests
 	swift build $(RELEASE) --product stepper
 	@set -o pipefail; export RINGWAY_CORPORA="$(abspath $(CORPORA))" RINGWAY_STEPPER="$(abspath $(STEPPER))"; \
@@ -108,7 +108,7 @@ fuzz: setup ## feed a million made-up inputs to each target of Tests/Fuzz (FUZZ_
 # a time, so it runs what has threads in the tests' own process; what processes do to each other in shared memory is the
 # models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
 INTERPRETED := PythonTests InitTests/python theReadmesFunctionsRun blogDeliversWhatItsFunctionsMake imagesMakesAThumbnailOfEveryPicture \
-  noMoreBeginThanTheRateAllows LimitTests
+  noMoreBeginThanTheRateAllows LimitTests ClockTests
 SANITIZE = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2) && RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) \
 	swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
 

@@ -89,6 +89,23 @@ import Testing
     #expect(compose(list).diagnostics.first?.code == "too-many-nodes")
   }
 
+  /// Long and escaped tags, and quoted keys over several lines, wrote beyond libyaml's buffers or stopped the program in its time (CVE-2013-6393,
+  /// CVE-2014-2525, CVE-2014-9130).
+  @Test func theShapesOfOldOverflowsAreRefused() {
+    func times(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }
+    let texts = [
+      "%TAG !a! tag:" + times("%41", 70_000) + "\n---\na: !a!b c\n", "a: !<tag:" + times("x", 70_000) + "> b\n", "a: !" + times("%21", 70_000) + " b\n",
+      "a: !" + times("%f0%9f%98%80", 20_000) + " b\n", "a: !%ff b\n", "a: !%4 b\n", "'a\n b': c\n", "- \"a\n\n\n b\": c\n", "\"a\n b\": {c: 'd\n e': f}\n",
+      "a: [\n'b\nc': d\n", "? 'a\n b\n: c\n",
+    ]
+    for text in texts {
+      let (node, diagnostics) = compose(text)
+      #expect(node == nil && !diagnostics.isEmpty, "\(text.prefix(50))")
+      let lines = text.count { $0 == "\n" } + 1
+      #expect(diagnostics.allSatisfy { 1...lines ~= $0.span.start.line }, "\(text.prefix(50))")
+    }
+  }
+
   @Test func filesAreAtMostEightMebibytes() {
     #expect(YAMLText.compose([UInt8](repeating: 0x20, count: (8 << 20) + 1)).diagnostics.first?.code == "file-too-large")
     let comment = "a: 1\n#" + String(repeating: "x", count: 1 << 20)

@@ -87,6 +87,41 @@ import Testing
     #expect(report.stage("numbers", "out") == folder.lines("out.txt").count, "what the source made has all arrived")
   }
 
+  /// A terminal that goes away is a wish to end like another, unless whoever started the run has said that it is none (nohup(1)).
+  @Test(arguments: [true, false]) func aHangUpDrainsUnlessItIsIgnored(isIgnored: Bool) throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", endless())
+    let running = try Running(
+      ["--\(isIgnored ? "ignore" : "default")-signal=HUP", Ringway.binary.path, "run", file, "--progress", "off", "--report", folder.path("report.json")],
+      executable: URL(fileURLWithPath: "/usr/bin/env"))
+    #expect(eventually { folder.lines("out.txt").count > 50 }, "\(running.errors)")
+    kill(running.pid, SIGHUP)
+    if isIgnored {
+      let before = folder.lines("out.txt").count
+      #expect(eventually { folder.lines("out.txt").count > before + 50 } && !running.errors.contains("draining"), "\(running.errors)")
+      kill(running.pid, SIGTERM)
+    }
+    let result = try running.finish(within: 20)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try folder.report.outcome == "drained" && folder.report.stage("numbers", "out") == folder.lines("out.txt").count)
+  }
+
+  /// What a terminal sends to the group in front of it, Ctrl-C say, reaches the runner alone: each worker is in a group of its own.
+  @Test func aSignalToTheRunnersGroupReachesNoWorker() throws {
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", endless())
+    // A shell with job control gives what it starts a group of its own, as it does at a terminal.
+    let script = "set -m; '\(Ringway.binary.path)' run '\(file)' --progress off & echo $!; wait $!"
+    let shell = try Running(["-c", script], executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(eventually { folder.lines("out.txt").count > 50 }, "\(shell.errors)")
+    let runner = try #require(Int32(shell.output.trimmingCharacters(in: .newlines)))
+    let workers = Running.children(of: runner).map(\.pid)
+    #expect(workers.count == 6 && workers.allSatisfy { getpgid($0) == $0 } && getpgid(runner) == runner)
+    kill(-runner, SIGINT)
+    let result = try shell.finish()
+    #expect(result.status == 0 && result.errors.contains("drained in") && !result.errors.contains("died"), "\(result.errors)")
+  }
+
   /// A pipe without a reader is opened only when there is one; until then there is nothing to finish.
   @Test func aSinkThatIsStillOpeningDoesNotHoldUpADrain() throws {
     let folder = try TemporaryFolder()
@@ -164,6 +199,29 @@ import Testing
     let began = Date()
     #expect(eventually { !workers.contains(where: Running.isAlive) })
     #expect(Date().timeIntervalSince(began) < 1)
+  }
+
+  /// All die while the runner looks away, so one signal tells of all of them (signal(7)): each end is taken, and nothing is lost.
+  @Test func allWorkersMayDieAtOnce() throws {
+    let folder = try TemporaryFolder()
+    let running = try folder.start(endless().replacingOccurrences(of: "processes: 4", with: "processes: 20"))
+    #expect(eventually { folder.lines("out.txt").count > 50 }, "\(running.errors)")
+    let workers = running.workers.map(\.pid)
+    #expect(workers.count == 22)
+    kill(running.pid, SIGSTOP)
+    for worker in workers { kill(worker, SIGKILL) }
+    #expect(eventually { !workers.contains(where: Running.isAlive) })
+    kill(running.pid, SIGCONT)
+    let before = folder.lines("out.txt").count
+    #expect(eventually { folder.lines("out.txt").count > before + 50 && running.workers.count == 22 }, "\(running.errors)")
+    #expect(!workers.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") }, "none is left that nobody has waited for")
+    kill(running.pid, SIGTERM)
+    let result = try running.finish()
+    #expect(result.status == 0, "\(result.errors)")
+    let report = try folder.report
+    let lines = folder.lines("out.txt")
+    #expect(report.balances && report.stage("numbers", "out") == lines.count && Set(lines).count == lines.count)
+    #expect(["numbers", "digest", "results"].reduce(0) { $0 + report.stage($1, "restarts") } == 22)
   }
 
   @Test func aStoppedWorkerIsKilledByItsTimeoutAndItsMessageGoesOn() throws {

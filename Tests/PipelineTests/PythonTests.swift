@@ -287,9 +287,31 @@ import Testing
 
   // MARK: Deaths
 
+  /// The queues are mapped by then, and what the worker would say to the runner it says no more: its messages go on, and its successor speaks again.
+  @Test func aStageThatClosesOurDescriptorsLosesNothing() throws {
+    let project = try Project("""
+      import os
+      def work(n):
+        if n == 50: os.closerange(3, 1000)
+        if n == 250 and not os.path.exists("died"):
+          open("died", "w").close()
+          os._exit(1)
+        return n
+      """, """
+      numbers: {plugin: exec, with: {command: [seq, "0", "499"]}}
+      ids: {plugin: jq, inputs: [numbers], with: {filter: .}}
+      work: {PY, inputs: [ids], directory: ., with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines().compactMap { Int($0) } == Array(0..<500), "\(result.errors)")
+    #expect(try project.report.balances && project.report.stage("work", "restarts") == 1)
+  }
+
   /// Each way to die, once at several messages: nothing is lost and nothing doubled.
   @Test(arguments: [
-    "os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "ctypes.string_at(0)", "os.abort()", "os.kill(os.getpid(), signal.SIGINT)",
+    "os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "os._exit(0)", "ctypes.string_at(0)", "os.abort()", "os.kill(os.getpid(), signal.SIGINT)",
   ])
   func aDeathLosesAndDoublesNothing(way: String) throws {
     let project = try Project("""
