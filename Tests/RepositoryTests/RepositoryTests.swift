@@ -149,6 +149,24 @@ import Testing
     #expect(folder.lines("results.txt").count == 20_000)
   }
 
+  /// Tests/faults.md names a test for every fault, or says why there is none; the tests that it names exist.
+  @Test func everyFaultHasItsTestOrItsReason() throws {
+    let document = try text("Tests/faults.md")
+    let tests = Ringway.repository.appendingPathComponent("Tests")
+    let walk = try #require(FileManager.default.enumerator(at: tests, includingPropertiesForKeys: nil))
+    let sources = try walk.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }.map { try String(contentsOf: $0, encoding: .utf8) }
+    let rows = document.matches(of: /(?m)^\| (\d+) \| (.+) \| (.+) \| (.+) \|$/)
+    #expect(rows.compactMap { Int($0.1) } == Array(1...66) + Array(84...87))
+    for row in rows {
+      let named = row.4.matches(of: /`(\w+)\/(\w+)`/)
+      #expect(!named.isEmpty || row.4.hasPrefix("No test: "), "row \(row.1) has neither a test nor a reason")
+      for test in named {
+        let isThere = sources.contains { $0.contains("struct \(test.1) {") && $0.contains("func \(test.2)(") }
+        #expect(isThere, "row \(row.1): there is no test \(test.0)")
+      }
+    }
+  }
+
   @Test func makeListsItsTasks() throws {
     let make = try Running(["-s", "help"], in: Ringway.repository, executable: URL(fileURLWithPath: "/usr/bin/make"))
     let tasks = try make.finish().output
