@@ -10,16 +10,21 @@ package struct BatchPace {
   private var started = ContinuousClock.now
   private var calls = 0
 
-  static let worthSharing = Duration.microseconds(100)
+  static let worthSharing = Duration.microseconds(200)
   static let longEnough = Duration.microseconds(400)
 
   package init(most: Int) { self.most = max(1, most) }
+
+  /// A call is about to begin. The first one's time counts too: a slow call that was measured without it would seem to be worth sharing.
+  @inline(__always)
+  package mutating func callBegins() {
+    if calls == 0 { started = .now }
+  }
 
   /// A call has ended.
   ///
   /// - Returns: whether it is time to hand over
   package mutating func callEnded() -> Bool {
-    if calls == 0 { started = .now }
     calls += 1
     if calls >= size { return true }
     // The clock costs as much as a small message, so a long batch looks at it only now and then.

@@ -89,6 +89,7 @@ enum SettlingLoop {
       var next = 0
       var again: [Member] = []
       let isJoint = plugin.isJoint
+      pace.callBegins()
       handoff.begin(members[0].lease)
       do {
         try plugin.process(members.map { Message($0.lease) }, out) { outcome in

@@ -35,6 +35,7 @@ enum SinkLoop {
         continue
       }
       if lease.isAlone, handoff.pendingCalls > 0 { try handOver(isFull: false) }
+      pace.callBegins()
       do {
         try take(lease, &sink, worker)
       } catch let end as MessageGivenUp {

@@ -46,6 +46,7 @@ enum SourceLoop {
         continue
       }
       worker.chaos?.strike()
+      pace.callBegins()
       handoff.begin()
       let step: SourceStep
       do {

@@ -24,6 +24,7 @@ enum TransformLoop {
       }
       // What may kill the worker must not take finished work with it.
       if lease.isAlone { try handoff.commit() }
+      pace.callBegins()
       try process(lease, &transform, out, worker)
       if pace.callEnded() || handoff.isHeavy || lease.isAlone {
         try handoff.commit()

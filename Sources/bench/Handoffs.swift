@@ -57,6 +57,7 @@ final class RingContender: Contender {
     var pace = BatchPace(most: 256)
     var n: UInt64 = 0
     while !place.isStopped {
+      pace.callBegins()
       try writer.put(n)
       n += 1
       if pace.callEnded() || handoff.isHeavy {
@@ -78,6 +79,7 @@ final class RingContender: Contender {
     while true {
       let lease = try handoff.claim()
       if let lease {
+        pace.callBegins()
         handoff.begin(lease)
         try Self.see(lease, &check, isAlone: isAlone)
         handoff.end(.done)

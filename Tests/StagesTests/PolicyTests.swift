@@ -18,18 +18,28 @@ import Testing
 
   @Test func fastCallsShareACommitAndSlowOnesGoAlone() {
     var pace = BatchPace(most: 64)
-    let isFirstAlone = pace.callEnded()
-    #expect(isFirstAlone, "nobody knows yet how long they take")
+    func call(_ duration: Duration = .zero) -> Bool {
+      pace.callBegins()
+      let until = ContinuousClock.now + duration
+      while ContinuousClock.now < until {}
+      return pace.callEnded()
+    }
+    #expect(call(), "nobody knows yet how long they take")
     for _ in 0..<12 {
       pace.handedOver(isFull: true)
-      while !pace.callEnded() {}
+      while !call() {}
     }
     #expect(pace.size == 64)
     // A batch that took longer than a reader should wait.
-    let until = ContinuousClock.now + BatchPace.longEnough * 2
-    while ContinuousClock.now < until {}
+    while !call(BatchPace.longEnough * 2) {}
     pace.handedOver(isFull: true)
     #expect(pace.size == 32)
+    // Slow calls: each goes alone in the end, and goes on to.
+    for _ in 0..<12 {
+      while !call(BatchPace.longEnough) {}
+      pace.handedOver(isFull: true)
+    }
+    #expect(pace.size == 1)
     #expect(BatchPace(most: 0).most == 1)
   }
 
