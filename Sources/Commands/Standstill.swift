@@ -27,8 +27,7 @@ struct Standstill {
       }
       let seconds = report.seconds - before.since
       if seconds < Self.worthTelling { return nil }
-      let writers = plan.writers(to: i).map { plan.stages[$0].name }
-      return "\(stage.name) has taken nothing for \(Quantity.fixed(seconds, 0)) s, and its queue is full: \(writers.joined(separator: ", ")) \(writers.count == 1 ? "waits" : "wait")"
+      return "\(stage.name) has taken nothing for \(Quantity.fixed(seconds, 0)) s, and its queue is full: \(plan.writersWait(for: i))"
     }
   }
 }

@@ -1,4 +1,4 @@
-import Plans
+package import Plans
 import Platform
 import Rings
 
@@ -55,5 +55,13 @@ extension Runner {
     var text = error
     if errors > 1 { text += " (tried \(errors) times)" }
     return id.isEmpty ? text : text + " [message \(id)]"
+  }
+}
+
+extension Plan {
+  /// Who waits while a stage takes nothing: `numbers waits`, `numbers, others wait`.
+  package func writersWait(for stage: Int) -> String {
+    let names = writers(to: stage).map { stages[$0].name }
+    return names.joined(separator: ", ") + (names.count == 1 ? " waits" : " wait")
   }
 }

@@ -154,41 +154,47 @@ final class Runner {
 
   // MARK: Waiting
 
+  /// What may end a wait.
+  private enum Waker {
+    case signals, guardsEnd
+    case end(worker: Int), control(worker: Int), output(worker: Int)
+  }
+
   func wait(_ signals: SignalDescriptor?) {
     var interests: [Descriptors.Interest] = []
-    var sources: [(worker: Int, kind: Int)] = []
+    var sources: [Waker] = []
     if let signals {
       interests.append(.readable(signals.descriptor))
-      sources.append((-1, 0))
+      sources.append(.signals)
     }
     if spareGuards > 0 {
       interests.append(.readable(keeper.pidfd))
-      sources.append((-1, 4))
+      sources.append(.guardsEnd)
     }
     for (number, worker) in workers {
       interests.append(.readable(worker.child.pidfd))
-      sources.append((number, 1))
+      sources.append(.end(worker: number))
       if let control = worker.control {
         interests.append(.readable(control))
-        sources.append((number, 2))
+        sources.append(.control(worker: number))
       }
       if let output = worker.output {
         interests.append(.readable(output))
-        sources.append((number, 3))
+        sources.append(.output(worker: number))
       }
     }
     let ready = Descriptors.wait(interests, until: timers.map(\.at).min())
     var ended: [Int] = []
     for (i, source) in sources.enumerated() where ready[i] {
-      switch source.kind {
-      case 0:
+      switch source {
+      case .signals:
         for signal in signals?.read() ?? [] {
           if case .child = signal { childEnded() } else { pending.append(.signal) }
         }
-      case 1: ended.append(source.worker)
-      case 4: replaceGuard()
-      case 2: for message in workers[source.worker]?.hear() ?? [] { heard(message, from: source.worker) }
-      default: _ = workers[source.worker]?.readOutput(second: second) { say(.plugin, source.worker, $0) }
+      case .guardsEnd: replaceGuard()
+      case .end(let worker): ended.append(worker)
+      case .control(let worker): for message in workers[worker]?.hear() ?? [] { heard(message, from: worker) }
+      case .output(let worker): _ = workers[worker]?.readOutput(second: second) { say(.plugin, worker, $0) }
       }
     }
     // Deaths last, so that what a worker said before it is heard before it.

@@ -323,9 +323,9 @@ final class StateDirectory {
     var failure: StartFailure?
     func attempt(_ told: (SystemError) -> StartFailure, _ body: () throws(SystemError) -> Void) throws(StartFailure) {
       do throws(SystemError) { try body() } catch {
-        let text = told(error)
-        if error.call != "fsync" { throw text }
-        failure = failure ?? text
+        let found = told(error)
+        if error.call != "fsync" { throw found }
+        failure = failure ?? found
       }
     }
     for (stage, path) in outputs where Files.status(path)?.kind == .file {

@@ -297,8 +297,7 @@ struct Supervisor {
   /// Who waits for a stage that is not there.
   private func meanwhile(_ stage: Int, _ facts: Facts) -> String {
     guard let queue = plan.stages[stage].queue, queue.whenFull == .block, facts.openSlots >= queue.capacity else { return "" }
-    let writers = plan.writers(to: stage).map { plan.stages[$0].name }
-    return "; its queue is full, so \(writers.joined(separator: ", ")) \(writers.count == 1 ? "waits" : "wait")"
+    return "; its queue is full, so \(plan.writersWait(for: stage))"
   }
 
   private mutating func restart(_ worker: Int, _ end: WorkerEnd, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
