@@ -1,7 +1,8 @@
 import Plans
 
 /// How often a stage may start a worker that then makes no progress. A worker that has committed anything since its start
-/// costs nothing: it is started again at once.
+/// costs nothing: it is started again at once. Workers that die together count once, since none of them was started after the
+/// other's death: what killed them need not kill their successors (who ends all processes of a name, a machine out of memory).
 struct RestartBudget {
   enum Verdict: Equatable {
     case now
@@ -11,19 +12,25 @@ struct RestartBudget {
 
   private let limits: RestartLimits
   private var failures: [ContinuousClock.Instant] = []
+  /// How many deaths without progress have counted since the run's start. A worker that is started remembers it.
+  private(set) var counted = 0
 
   init(_ limits: RestartLimits) { self.limits = limits }
 
-  mutating func workerDied(progressed: Bool, at now: ContinuousClock.Instant) -> Verdict {
+  /// - Parameter startedAt: what `counted` was when the worker was started
+  mutating func workerDied(progressed: Bool, startedAt: Int, at now: ContinuousClock.Instant) -> Verdict {
     if progressed {
       failures = []
       return .now
     }
-    failures.append(now)
-    failures.removeAll { now - $0 > limits.within }
-    if failures.count > limits.max { return .spent }
+    if startedAt == counted {
+      counted += 1
+      failures.append(now)
+      failures.removeAll { now - $0 > limits.within }
+      if failures.count > limits.max { return .spent }
+    }
     // Doubling: backoff, 2 x backoff, 4 x backoff, ... but never beyond half a minute.
-    let doublings = min(failures.count - 1, 16)
+    let doublings = min(max(failures.count - 1, 0), 16)
     return .after(min(limits.backoff * (1 << doublings), max(limits.backoff, .seconds(30))))
   }
 }

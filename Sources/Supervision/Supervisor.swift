@@ -94,6 +94,8 @@ struct Supervisor {
     let stage: Int
     var state = WorkerState.starting
     var restarts = 0
+    /// How many deaths had counted for its stage when it was started.
+    var startedAt = 0
     var isClosing = false
     /// What it said last of its opening.
     var opening = ""
@@ -303,7 +305,7 @@ struct Supervisor {
   private mutating func restart(_ worker: Int, _ end: WorkerEnd, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
     let stage = workers[worker].stage
     let what = "\(name(worker)) died: \(end.text)"
-    switch stages[stage].budget.workerDied(progressed: facts.progressed, at: now) {
+    switch stages[stage].budget.workerDied(progressed: facts.progressed, startedAt: workers[worker].startedAt, at: now) {
     case .now:
       return [.note(stage: stage, what + "; started again")] + spawnAgain(worker)
     case .after(let pause):
@@ -329,6 +331,7 @@ struct Supervisor {
     workers[worker].isClosing = false
     workers[worker].opening = ""
     workers[worker].restarts += 1
+    workers[worker].startedAt = stages[workers[worker].stage].budget.counted
     return spawn(worker)
   }
 
@@ -417,7 +420,7 @@ struct Supervisor {
   /// descriptors, memory), and so it is asked again as after a death without progress; before that nothing is lost by ending at once.
   mutating func spawnFailed(_ worker: Int, _ text: String, at now: ContinuousClock.Instant) -> [Action] {
     let stage = workers[worker].stage
-    if haveSourcesStarted, !isStopping, case .after(let pause) = stages[stage].budget.workerDied(progressed: false, at: now) {
+    if haveSourcesStarted, !isStopping, case .after(let pause) = stages[stage].budget.workerDied(progressed: false, startedAt: workers[worker].startedAt, at: now) {
       workers[worker].state = .backingOff
       return [.note(stage: stage, "\(text); trying again in \(Quantity.describe(pause))"), .startBackoff(worker: worker, pause)]
     }

@@ -224,6 +224,26 @@ import Testing
     #expect(["numbers", "digest", "results"].reduce(0) { $0 + report.stage($1, "restarts") } == 22)
   }
 
+  /// None of them has made progress, and they are more than `restart` allows: they died together, which counts once.
+  @Test func allWorkersMayDieAtTheirFirstMessage() throws {
+    let project = try Project("""
+      numbers: {plugin: generate, with: {count: 40}}
+      wait: {plugin: exec, inputs: [numbers], processes: 12, directory: ., with: {command: "touch began.$$; until test -e go; do sleep 0.01; done; cat", shell: true, framing: message}}
+      end: {plugin: file.write, inputs: [wait], with: {path: out.txt}}
+      """)
+    let running = try project.start()
+    func begun() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: project.folder.url.path).filter { $0.hasPrefix("began.") }.count) ?? 0 }
+    #expect(eventually { begun() == 12 }, "\(running.errors)")
+    let workers = running.workers.filter { $0.stage == "wait" }.map(\.pid)
+    #expect(workers.count == 12)
+    for worker in workers { kill(worker, SIGKILL) }
+    #expect(eventually { begun() == 24 }, "\(running.errors)")
+    _ = try project.folder.write("go", "")
+    let result = try running.finish()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(Set(project.folder.lines("out.txt")).count == 40)
+  }
+
   @Test func aStoppedWorkerIsKilledByItsTimeoutAndItsMessageGoesOn() throws {
     let folder = try TemporaryFolder()
     // Slow enough that a worker is nearly always inside a call.

@@ -12,8 +12,8 @@ private func handle(_ supervisor: inout Supervisor, _ event: Supervisor.Event, a
 
 private func start(_ supervisor: inout Supervisor) -> [Supervisor.Action] { supervisor.start() }
 
-private func died(_ budget: inout RestartBudget, progressed: Bool, at now: ContinuousClock.Instant) -> RestartBudget.Verdict {
-  budget.workerDied(progressed: progressed, at: now)
+private func died(_ budget: inout RestartBudget, progressed: Bool, startedAt: Int? = nil, at now: ContinuousClock.Instant) -> RestartBudget.Verdict {
+  budget.workerDied(progressed: progressed, startedAt: startedAt ?? budget.counted, at: now)
 }
 
 private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, isWaiting: Bool, at now: ContinuousClock.Instant) -> Bool {
@@ -240,6 +240,32 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     #expect(died(&budget, progressed: false, at: now) == .after(.seconds(1)))
     #expect(died(&budget, progressed: false, at: now + .seconds(11)) == .after(.seconds(1)))
     #expect(died(&budget, progressed: false, at: now + .seconds(12)) == .spent)
+  }
+
+  /// Who was started before the last death that counted died with that one.
+  @Test func workersThatDieTogetherCountOnce() {
+    var budget = RestartBudget(RestartLimits(max: 2, within: .seconds(10), backoff: .seconds(1)))
+    let now = ContinuousClock.now
+    for _ in 0..<20 { #expect(died(&budget, progressed: false, startedAt: 0, at: now) == .after(.seconds(1))) }
+    for _ in 0..<20 { #expect(died(&budget, progressed: false, startedAt: 1, at: now) == .after(.seconds(2))) }
+    #expect(died(&budget, progressed: true, at: now) == .now)
+    #expect(died(&budget, progressed: false, startedAt: 1, at: now) == .after(.seconds(1)), "nothing counts, and still it does not spin")
+    for pause in [1, 2] { #expect(died(&budget, progressed: false, at: now) == .after(.seconds(pause))) }
+    #expect(died(&budget, progressed: false, startedAt: 3, at: now) == .after(.seconds(2)), "one of the pair before")
+    #expect(died(&budget, progressed: false, at: now) == .spent)
+  }
+
+  /// A stage of two whose workers are killed together, again and again, has as many starts as a stage of one.
+  @Test func aStageThatDiesAsAWholeHasAsManyStartsAsOne() {
+    var supervisor = Self.started(Self.plan(restart: RestartLimits(max: 3, within: .seconds(10), backoff: .milliseconds(100))))
+    for pause in [100, 200, 400] {
+      for worker in [1, 2] {
+        #expect(die(worker, &supervisor, .killed("signal 9"), Self.facts(progressed: false)).contains(.startBackoff(worker: worker, .milliseconds(pause))))
+      }
+      for worker in [1, 2] { #expect(handle(&supervisor, .backoffOver(worker: worker), at: .now) == [.spawn(worker: worker)]) }
+    }
+    #expect(die(2, &supervisor, .killed("signal 9"), Self.facts(progressed: false)) == [0, 1, 3].map { .kill(worker: $0) })
+    #expect(supervisor.code == .restartsSpent)
   }
 
   @Test func oneSignalDrainsTwoStop() {
