@@ -47,13 +47,21 @@ package final class PostQueue {
   /// The most of a response that is read; a longer one is cut off.
   static let longestResponse = 1 << 20
 
-  /// - Returns: nil when libcurl has no memory
-  package init?(connections: Int, userAgent: String) {
-    guard curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK, let multi = curl_multi_init() else { return nil }
+  /// What libcurl cannot be loaded for; nil when it is.
+  private static let unloadable: String? = libcurl_load().map { String(cString: $0) }
+
+  /// Loads libcurl, the first time.
+  ///
+  /// - Throws: `CurlError` when it is not installed, or has no memory
+  package init(connections: Int, userAgent: String) throws(CurlError) {
+    if let reason = Self.unloadable { throw CurlError(text: "libcurl cannot be loaded (\(reason)); install libcurl4") }
+    guard libcurl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK, let multi = libcurl_multi_init() else {
+      throw CurlError(text: "libcurl cannot be set up: it has no memory")
+    }
     self.multi = OpaquePointer(multi)
     self.userAgent = userAgent
-    curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, connections)
-    curl_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections)
+    libcurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, connections)
+    libcurl_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections)
   }
 
   package var count: Int { running.count }
@@ -62,7 +70,7 @@ package final class PostQueue {
   package func post(_ request: PostRequest, token: Int) throws(CurlError) {
     guard let transfer = idle.popLast() ?? Transfer(userAgent) else { throw CurlError(text: "libcurl has no memory") }
     transfer.prepare(request, token: token)
-    guard curl_multi_add_handle(UnsafeMutableRawPointer(multi), UnsafeMutableRawPointer(transfer.handle)) == CURLM_OK else {
+    guard libcurl_multi_add_handle(UnsafeMutableRawPointer(multi), UnsafeMutableRawPointer(transfer.handle)) == CURLM_OK else {
       throw CurlError(text: "libcurl does not take another request")
     }
     running[transfer.handle] = transfer
@@ -74,7 +82,7 @@ package final class PostQueue {
     let multi = UnsafeMutableRawPointer(multi)
     while true {
       var active: Int32 = 0
-      curl_multi_perform(multi, &active)
+      libcurl_multi_perform(multi, &active)
       let ended = collect()
       guard ended.isEmpty, let wake else { return ended }
       var timeout = 1_000_000_000
@@ -86,9 +94,9 @@ package final class PostQueue {
       var extra = curl_waitfd(fd: wake, events: Int16(CURL_WAIT_POLLIN), revents: 0)
       var ready: Int32 = 0
       // It also ends when libcurl has something to do by its own clock: then we go round.
-      curl_multi_poll(multi, &extra, 1, Int32(clamping: timeout), &ready)
+      libcurl_multi_poll(multi, &extra, 1, Int32(clamping: timeout), &ready)
       if extra.revents != 0 {
-        curl_multi_perform(multi, &active)
+        libcurl_multi_perform(multi, &active)
         return collect()
       }
     }
@@ -97,10 +105,10 @@ package final class PostQueue {
   private func collect() -> [PostResponse] {
     var all: [PostResponse] = []
     var left: Int32 = 0
-    while let message = curl_multi_info_read(UnsafeMutableRawPointer(multi), &left) {
+    while let message = libcurl_multi_info_read(UnsafeMutableRawPointer(multi), &left) {
       guard message.pointee.msg == CURLMSG_DONE, let raw = message.pointee.easy_handle, let transfer = running.removeValue(forKey: OpaquePointer(raw)) else { continue }
-      let result = curl_message_result(message)
-      curl_multi_remove_handle(UnsafeMutableRawPointer(multi), raw)
+      let result = libcurl_message_result(message)
+      libcurl_multi_remove_handle(UnsafeMutableRawPointer(multi), raw)
       all.append(transfer.response(result))
       idle.append(transfer)
     }
@@ -108,11 +116,11 @@ package final class PostQueue {
   }
 
   package func close() {
-    for transfer in running.values { curl_multi_remove_handle(UnsafeMutableRawPointer(multi), UnsafeMutableRawPointer(transfer.handle)) }
+    for transfer in running.values { libcurl_multi_remove_handle(UnsafeMutableRawPointer(multi), UnsafeMutableRawPointer(transfer.handle)) }
     for transfer in Array(running.values) + idle { transfer.free() }
     running = [:]
     idle = []
-    curl_multi_cleanup(UnsafeMutableRawPointer(multi))
+    libcurl_multi_cleanup(UnsafeMutableRawPointer(multi))
   }
 }
 
@@ -131,23 +139,23 @@ private final class Transfer {
   private var excerpt: [UInt8] = []
 
   init?(_ userAgent: String) {
-    guard let raw = curl_easy_init() else { return nil }
+    guard let raw = libcurl_easy_init() else { return nil }
     handle = OpaquePointer(raw)
     errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
-    curl_set_long(raw, CURLOPT_NOSIGNAL, 1)
-    curl_set_text(raw, CURLOPT_PROTOCOLS_STR, "http,https")
-    curl_set_long(raw, CURLOPT_FOLLOWLOCATION, 0)
-    curl_set_long(raw, CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
+    libcurl_set_long(raw, CURLOPT_NOSIGNAL, 1)
+    libcurl_set_text(raw, CURLOPT_PROTOCOLS_STR, "http,https")
+    libcurl_set_long(raw, CURLOPT_FOLLOWLOCATION, 0)
+    libcurl_set_long(raw, CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
     // A proxy from the environment would send the messages elsewhere than the file says.
-    curl_set_text(raw, CURLOPT_PROXY, "")
-    curl_set_long(raw, CURLOPT_TCP_NODELAY, 1)
-    curl_set_long(raw, CURLOPT_TCP_KEEPALIVE, 1)
-    curl_set_long(raw, CURLOPT_POST, 1)
-    curl_set_long(raw, CURLOPT_SSL_VERIFYPEER, 1)
-    curl_set_long(raw, CURLOPT_SSL_VERIFYHOST, 2)
-    curl_set_text(raw, CURLOPT_USERAGENT, userAgent)
-    curl_set_pointer(raw, CURLOPT_ERRORBUFFER, errorText)
-    curl_set_writer(
+    libcurl_set_text(raw, CURLOPT_PROXY, "")
+    libcurl_set_long(raw, CURLOPT_TCP_NODELAY, 1)
+    libcurl_set_long(raw, CURLOPT_TCP_KEEPALIVE, 1)
+    libcurl_set_long(raw, CURLOPT_POST, 1)
+    libcurl_set_long(raw, CURLOPT_SSL_VERIFYPEER, 1)
+    libcurl_set_long(raw, CURLOPT_SSL_VERIFYHOST, 2)
+    libcurl_set_text(raw, CURLOPT_USERAGENT, userAgent)
+    libcurl_set_pointer(raw, CURLOPT_ERRORBUFFER, errorText)
+    libcurl_set_writer(
       raw,
       { bytes, size, count, context in
         guard let bytes, let context else { return 0 }
@@ -163,19 +171,19 @@ private final class Transfer {
     errorText[0] = 0
     if request.url != url {
       url = request.url
-      curl_set_text(raw, CURLOPT_URL, url)
+      libcurl_set_text(raw, CURLOPT_URL, url)
     }
     let milliseconds = request.timeout.components.seconds * 1000 + request.timeout.components.attoseconds / 1_000_000_000_000_000
-    curl_set_long(raw, CURLOPT_TIMEOUT_MS, Int(max(1, milliseconds)))
-    curl_set_long(raw, CURLOPT_CONNECTTIMEOUT_MS, Int(max(1, min(milliseconds, 10_000))))
+    libcurl_set_long(raw, CURLOPT_TIMEOUT_MS, Int(max(1, milliseconds)))
+    libcurl_set_long(raw, CURLOPT_CONNECTTIMEOUT_MS, Int(max(1, min(milliseconds, 10_000))))
     // In place: libcurl reads the bytes where they lie (CURLOPT_POSTFIELDS(3)).
-    curl_set_pointer(raw, CURLOPT_POSTFIELDS, request.body.isEmpty ? UnsafeRawPointer(errorText) : request.body.baseAddress)
-    curl_set_offset(raw, CURLOPT_POSTFIELDSIZE_LARGE, Int(request.body.count))
-    curl_slist_free_all(headers)
+    libcurl_set_pointer(raw, CURLOPT_POSTFIELDS, request.body.isEmpty ? UnsafeRawPointer(errorText) : request.body.baseAddress)
+    libcurl_set_offset(raw, CURLOPT_POSTFIELDSIZE_LARGE, Int(request.body.count))
+    libcurl_slist_free_all(headers)
     headers = nil
     // An empty Expect keeps libcurl from waiting a second for leave to send a large body.
-    for header in request.headers + ["Expect:"] { headers = curl_slist_append(headers, header) }
-    curl_set_list(raw, CURLOPT_HTTPHEADER, headers)
+    for header in request.headers + ["Expect:"] { headers = libcurl_slist_append(headers, header) }
+    libcurl_set_list(raw, CURLOPT_HTTPHEADER, headers)
   }
 
   private func take(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -188,21 +196,21 @@ private final class Transfer {
   func response(_ code: CURLcode) -> PostResponse {
     let raw = UnsafeMutableRawPointer(handle)
     var status = 0
-    curl_get_long(raw, CURLINFO_RESPONSE_CODE, &status)
+    libcurl_get_long(raw, CURLINFO_RESPONSE_CODE, &status)
     var wait: curl_off_t = 0
-    curl_get_offset(raw, CURLINFO_RETRY_AFTER, &wait)
+    libcurl_get_offset(raw, CURLINFO_RETRY_AFTER, &wait)
     var result = PostResponse.Result.status(status)
     // A response that was cut off for its length has told its status all the same.
     if code != CURLE_OK, !(code == CURLE_WRITE_ERROR && received > PostQueue.longestResponse) {
       // Once a request has gone out, these two speak of what came back, and another try may bring something else: what does not begin
       // as HTTP does passes for HTTP/0.9, a protocol that is not taken, and a header beyond libcurl's limit for "Out of memory".
       var sent = 0
-      curl_get_long(raw, CURLINFO_REQUEST_SIZE, &sent)
+      libcurl_get_long(raw, CURLINFO_REQUEST_SIZE, &sent)
       switch code {
       case CURLE_UNSUPPORTED_PROTOCOL where sent > 0: result = .failed("the answer is not HTTP", isPermanent: false)
       case CURLE_OUT_OF_MEMORY where sent > 0: result = .failed("a header of the answer is too long, or memory has run out", isPermanent: false)
       default:
-        let words = errorText[0] != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
+        let words = errorText[0] != 0 ? String(cString: errorText) : String(cString: libcurl_easy_strerror(code))
         let permanent = [CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL].contains(code)
         result = .failed(words, isPermanent: permanent)
       }
@@ -212,8 +220,8 @@ private final class Transfer {
   }
 
   func free() {
-    curl_easy_cleanup(UnsafeMutableRawPointer(handle))
-    curl_slist_free_all(headers)
+    libcurl_easy_cleanup(UnsafeMutableRawPointer(handle))
+    libcurl_slist_free_all(headers)
     errorText.deallocate()
   }
 }

@@ -83,8 +83,7 @@ struct HTTPPost: DeliverySink {
     giveUp = given[Self.giveUp]
     body = context.batch.map { _ in given[Self.body] }
     headers = ["Content-Type: \(given[Self.contentType] ?? (body == .lines ? "application/x-ndjson" : "application/json"))"] + given[Self.headers].sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
-    guard let queue = PostQueue(connections: concurrency, userAgent: "ringway") else { throw WorkerFailure(.system, "libcurl cannot be set up") }
-    self.queue = queue
+    do throws(CurlError) { queue = try PostQueue(connections: concurrency, userAgent: "ringway") } catch { throw WorkerFailure(.system, error.text) }
   }
 
   mutating func begin(_ delivery: Delivery) throws {

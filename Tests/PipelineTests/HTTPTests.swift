@@ -37,6 +37,18 @@ import Testing
     #expect(!result.errors.contains("secret-word"))
   }
 
+  /// Loading libcurl takes longer than the rest of a worker's start. Where it cannot be loaded, only what posts is told so.
+  @Test func onlyWhatPostsLoadsLibcurl() throws {
+    let folder = try TemporaryFolder()
+    _ = try folder.write("libcurl.so.4", "no library")
+    let environment = ["LD_LIBRARY_PATH": folder.url.path]
+    let posting = try folder.run(pipeline(port: 9), environment: environment)
+    #expect(posting.status == 71 && posting.errors.contains("stage \"send\": libcurl cannot be loaded ("), "\(posting.errors)")
+    #expect(posting.errors.contains("); install libcurl4"), "\(posting.errors)")
+    let other = try folder.run("ringway: 1\nstages: {numbers: {plugin: generate, with: {count: 3}}, end: {plugin: discard, inputs: [numbers]}}", environment: environment)
+    #expect(other.status == 0, "\(other.errors)")
+  }
+
   /// While a delivery is under way a thread listens for messages in the worker's place; when the answer has come, the worker itself
   /// waits again. A message must wake whoever is there.
   @Test func aMessageIsPostedAtOnceAfterARest() throws {
