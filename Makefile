@@ -131,6 +131,8 @@ install: build ## install into PREFIX (default /usr/local)
 	for room in Specs PluginKit PluginExport CRingwayPlugin; do for file in Sources/$$room/*.*; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/swift/$$file"; done; done
 	install -D -m 644 Sources/PluginExport/installed/Package.swift "$(PREFIX)/lib/ringway/swift/Package.swift"
 	for file in Sources/WorkerABI/python/ringway/*.py; do install -D -m 644 $$file "$(PREFIX)/lib/ringway/python/ringway/$${file##*/}"; done
+	@# Users may not write there, and so each of their workers would compile them anew.
+	if command -v python3 > /dev/null; then python3 -m compileall -q "$(PREFIX)/lib/ringway/python"; fi
 	@echo "Installed $(PREFIX)/bin/ringway. It needs no Swift, but these packages: $(RUNTIME)"
 	@ldd "$(PREFIX)/bin/ringway" | awk '{print "  " $$1}'
 

@@ -39,19 +39,26 @@ struct CPython {
     @convention(c) (UnsafeMutablePointer<Object?>, UnsafeMutablePointer<Object?>, UnsafeMutablePointer<Object?>) -> Void
   let normalizeError:
     @convention(c) (UnsafeMutablePointer<Object?>, UnsafeMutablePointer<Object?>, UnsafeMutablePointer<Object?>) -> Void
+  /// Lends.
   let hasError: @convention(c) () -> Object?
+  let setError: @convention(c) (Object, UnsafePointer<CChar>) -> Void
   let clearError: @convention(c) () -> Void
   let checkSignals: @convention(c) () -> Int32
   let getBuffer: @convention(c) (Object, UnsafeMutableRawPointer, Int32) -> Int32
   let releaseBuffer: @convention(c) (UnsafeMutableRawPointer) -> Void
   let saveThread: @convention(c) () -> UnsafeMutableRawPointer?
   let restoreThread: @convention(c) (UnsafeMutableRawPointer?) -> Void
+  let createModule: @convention(c) (UnsafeMutableRawPointer, Int32) -> Object?
   /// Absent before 3.10.
   let callOne: (@convention(c) (Object, Object) -> Object?)?
   let none: Object
+  let typeError: Object
   let bytesType: Object
   let stringType: Object
   let listType: Object
+
+  /// Of the API that modules are made for (`PYTHON_API_VERSION`, the same in all versions).
+  static let moduleVersion: Int32 = 1013
 
   struct Missing: Error { let name: String }
 
@@ -89,12 +96,15 @@ struct CPython {
     fetchError = try find("PyErr_Fetch")
     normalizeError = try find("PyErr_NormalizeException")
     hasError = try find("PyErr_Occurred")
+    setError = try find("PyErr_SetString")
+    typeError = try address("PyExc_TypeError").load(as: Object.self)
     clearError = try find("PyErr_Clear")
     checkSignals = try find("PyErr_CheckSignals")
     getBuffer = try find("PyObject_GetBuffer")
     releaseBuffer = try find("PyBuffer_Release")
     saveThread = try find("PyEval_SaveThread")
     restoreThread = try find("PyEval_RestoreThread")
+    createModule = try find("PyModule_Create2")
     callOne = Symbols.find("PyObject_CallOneArg").map { unsafeBitCast($0, to: (@convention(c) (Object, Object) -> Object?).self) }
     none = try address("_Py_NoneStruct")
     bytesType = try address("PyBytes_Type")

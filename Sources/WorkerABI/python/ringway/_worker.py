@@ -152,8 +152,8 @@ def watch_for_stop():
 
 
 def main():
-    import ctypes
     import signal
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
     path, _, _, _, runner = sys.argv[1:6]
     sys.argv = [""]
@@ -167,22 +167,21 @@ def main():
                 os.set_inheritable(int(name), False)
             except OSError:
                 pass
+    if order["settings"].get("decode") == "view":
+        import ctypes  # noqa: F401, before a module of the user's can take its place
     host.prepare_path(order["directory"])
-    library = ctypes.PyDLL(path)
-    library.ringway_worker_run.argtypes = [ctypes.py_object, ctypes.c_int, ctypes.c_int]
-    library.ringway_worker_fail.argtypes = [ctypes.c_char_p, ctypes.c_int]
-    library.ringway_worker_opening.argtypes = [ctypes.c_char_p]
-    library.ringway_worker_not_opened.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    loader = ExtensionFileLoader("ringway_python", path)
+    library = loader.create_module(ModuleSpec("ringway_python", loader, origin=path))
     name = order["settings"]["callable"]
 
     def opening(text):
-        library.ringway_worker_opening(text.encode("utf-8", "surrogateescape"))
+        library.opening(text.encode("utf-8", "surrogateescape"))
 
     opening(f"import {name.partition(':')[0]}")
     try:
         target = host.find(name)
     except host.Problem as problem:
-        library.ringway_worker_fail(f"{problem.message}".encode(), 78)
+        library.fail(problem.message.encode("utf-8", "surrogateescape"), 78)
         flush()
         os._exit(78)
     if order["kind"] == "source":
@@ -195,19 +194,19 @@ def main():
     except Exception as error:
         text, whole = described(type(error), error, error.__traceback__)
         # The line to the runner takes 64 KiB.
-        library.ringway_worker_not_opened(*(t.encode("utf-8", "backslashreplace").replace(b"\0", b"") for t in (text, whole[-16384:])))
+        library.not_opened(*(t.encode("utf-8", "backslashreplace").replace(b"\0", b"") for t in (text, whole[-16384:])))
         flush()
         os._exit(1)
-    os.register_at_fork(after_in_child=library.ringway_worker_forked)
+    os.register_at_fork(after_in_child=library.forked)
     kind = 0 if order["kind"] == "source" else 2 if order["settings"].get("batch") else 1
-    code = library.ringway_worker_run(hosted, int(runner), kind)
+    code = library.run(hosted, int(runner), kind)
     if code == 0:
         import atexit
 
         atexit._run_exitfuncs()
         for error in flush_files():
             text = f"a file that the stage has left open could not be written, and what was in its buffer is lost: {host.describe(error)}"
-            library.ringway_worker_fail(text.encode("utf-8", "surrogateescape"), 74)
+            library.fail(text.encode("utf-8", "surrogateescape"), 74)
             code = 74
     flush()
     # Threads of the user's are not waited for: everything has been handed over.
