@@ -9,9 +9,10 @@ enum Table {
     let hasLetters = report.stages.contains { $0.deadLettered > 0 }
     let hasDrops = report.stages.contains { $0.queueDropped > 0 }
     let hasKeys = report.stages.contains { !$0.shares.isEmpty }
+    let hasOrder = report.stages.contains { $0.waitingTurn != nil }
     let head =
       ["stage", "plugin", "processes", "in", "out", "errors"] + (hasLetters ? ["dead letters"] : []) + (hasDrops ? ["dropped when full"] : [])
-      + (hasKeys ? ["skew"] : []) + ["restarts", "busy", "waiting for input", "waiting for room"]
+      + (hasKeys ? ["skew"] : []) + ["restarts", "busy", "waiting for input", "waiting for room"] + (hasOrder ? ["waiting for turn"] : [])
     let rows = report.stages.map { stage -> [String] in
       let isSource = stage.kind == .source
       var row = [stage.name, stage.plugin, String(stage.processes), isSource ? "-" : String(stage.received), String(stage.emitted), String(stage.errors)]
@@ -19,6 +20,7 @@ enum Table {
       if hasDrops { row.append(isSource ? "-" : String(stage.queueDropped)) }
       if hasKeys { row.append(stage.skew.map { Quantity.fixed($0, 2) } ?? "-") }
       row += [String(stage.restarts), percent(stage.busy), percent(stage.waitingInput), stage.kind == .sink ? "-" : percent(stage.waitingRoom)]
+      if hasOrder { row.append(stage.waitingTurn.map(percent) ?? "-") }
       return row
     }
     return layout([head] + rows, columns: 0)

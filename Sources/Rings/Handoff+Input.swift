@@ -17,7 +17,8 @@ extension Handoff {
   /// Claims the next message; never waits.
   @inline(__always)
   package func claim() throws -> Lease? {
-    guard let input, let lease = try mayHoldMore ? input.pointee.claim() : input.pointee.claimReturned() else { return nil }
+    guard let input, let lease = try mayClaim ? input.pointee.claim() : input.pointee.claimReturned() else { return nil }
+    if isOrdered { pause.callBegins() }
     try input.pointee.passOn()
     return lease
   }

@@ -20,6 +20,31 @@ extension Handoff {
     return true
   }
 
+  /// Whether fresh messages may be claimed. Not while many calls wait that could be handed over if only their workers came to it: each hands
+  /// over what is its own between two calls, so if all of them claimed on, the line would stay as long as it once got, and the next slow message
+  /// could be passed by none. Once they pause, one after the other hands over all it has.
+  @inline(__always)
+  var mayClaim: Bool {
+    if !isOrdered { return true }
+    return mayHoldMore && !isBehind()
+  }
+
+  private func isBehind() -> Bool {
+    let count = ended.count
+    guard count > 1, let input, pause.isOn || isLong(count, input.pointee.ring.shape.capacity) else {
+      pause.isOn = false
+      return false
+    }
+    let isOpen = self.order?.waitsForHandOver(before: ended[0].sequence) ?? false
+    pause.isOn = isOpen && pause.mayGoOn(for: order?.front, at: Clock.now)
+    return pause.isOn
+  }
+
+  /// Whether the calls that wait take up much of what the stage may be ahead: a share of the queue, or, among many processes, half of it.
+  private func isLong(_ count: Int, _ capacity: Int) -> Bool {
+    count >= max(2, capacity / 8) || ended[count - 1].sequence &- ended[0].sequence >= UInt64(capacity / 2)
+  }
+
   /// The call that has ended last goes where its input's place is: one that was put back is older than what waits.
   func moveLastIntoOrder() {
     let last = ended.count - 1
@@ -46,7 +71,8 @@ extension Handoff {
 
   /// Waits until calls may be handed over, or there is more to claim.
   func waitForTurn(_ input: UnsafeMutablePointer<Consumer>) throws -> InputState {
-    try waitForTurn(input) { self.due > 0 || (self.mayHoldMore ? $0.hasMessage() : $0.hasReturned) }
+    let deadline = mayClaim || !pause.isOn ? UInt64.max : pause.deadline
+    try waitForTurn(input, until: deadline) { self.due > 0 || (self.mayClaim ? $0.hasMessage() : $0.hasReturned) }
     return .ready
   }
 
@@ -95,5 +121,44 @@ extension Handoff {
   func passTurn(_ sequence: UInt64) {
     order?.pass(sequence)
     input?.pointee.wakeFellows()
+  }
+}
+
+/// A worker's pause from claiming, in which those that wait are handed over. It lasts no longer than the calls of the others should take, for
+/// whoever has the oldest message may be in a slow one, which is to be passed.
+struct CatchingUp {
+  var isOn = false
+  private(set) var deadline: UInt64 = 0
+  /// The oldest message for which it was begun last.
+  private var front: UInt64?
+  /// When the call that is measured was begun; 0 when none is.
+  private var began: UInt64 = 0
+  private var calls: UInt8 = 0
+  /// What a call took of late, in nanoseconds.
+  var usual: UInt64 = 0
+
+  /// Nobody pauses for calls that take less, in nanoseconds: to sleep and to be woken takes longer.
+  private static let worthWhile: UInt64 = 20_000
+
+  /// Of fast calls only some are measured: the clock takes as long as they do.
+  mutating func callBegins() {
+    calls &+= 1
+    began = usual >= Self.worthWhile || calls & 7 == 0 ? Clock.now : 0
+  }
+
+  mutating func callEnded() {
+    if began == 0 { return }
+    let took = Clock.now &- began
+    // One slow call makes no others slow.
+    usual = usual == 0 ? took : (usual &* 3 &+ min(took, usual &* 4)) / 4
+  }
+
+  mutating func mayGoOn(for front: UInt64?, at now: UInt64) -> Bool {
+    if usual < Self.worthWhile { return false }
+    if front != self.front {
+      self.front = front
+      deadline = now &+ 2 &* usual
+    }
+    return now < deadline
   }
 }

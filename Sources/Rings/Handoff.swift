@@ -81,6 +81,7 @@ package final class Handoff {
   @exclusivity(unchecked) var dropRounds = 0
   /// Whose turn it is; nil where nobody asks.
   @exclusivity(unchecked) var order: InputOrder?
+  @exclusivity(unchecked) var pause = CatchingUp()
   /// The call that is open, and of its input what a hand-over has to know.
   @exclusivity(unchecked) var hasInput = false
   @exclusivity(unchecked) var inputPlace = Lease.Place(slot: -1, segment: -1, generation: 0)
@@ -317,7 +318,10 @@ package final class Handoff {
     }
     ended.takeSpare()
     if !isUniform { for i in 0..<outputs.count { ends.append(outputs[i].records.count) } }
-    if isOrdered { moveLastIntoOrder() }
+    if isOrdered {
+      pause.callEnded()
+      moveLastIntoOrder()
+    }
     endCall()
   }
 

@@ -5,7 +5,7 @@
 struct InputOrder {
   private let view: RingView
   /// No position before it has an open message; nil before the first look.
-  private var front: UInt64?
+  private(set) var front: UInt64?
 
   init(_ ring: Ring) { view = ring.view }
 
@@ -18,6 +18,19 @@ struct InputOrder {
 
   /// Whether no message between two that the caller has claimed is open.
   func isNext(_ sequence: UInt64, after other: UInt64) -> Bool { firstOpen(from: other &+ 1, before: sequence) >= sequence }
+
+  /// Whether the oldest message that is open has been worked on, or is about to be, and waits for its worker to hand it over.
+  ///
+  /// - Parameter sequence: a message that the caller has claimed
+  mutating func waitsForHandOver(before sequence: UInt64) -> Bool {
+    if isFirst(sequence) { return true }
+    guard let front else { return false }
+    let fields = view.slot(view.place(front).index)
+    let word = fields.state
+    // In this order: what stands in a slot that is another message's by then was handed over in between.
+    let isInHand = SlotAux(raw: fields.aux.acquired).mark == word.deaths + 1
+    return fields.sequence.relaxed != front || word.isHeld && !isInHand
+  }
 
   /// The caller has acknowledged this message, which was the first.
   mutating func pass(_ sequence: UInt64) { front = max(front ?? 0, sequence &+ 1) }

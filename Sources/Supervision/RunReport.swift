@@ -20,7 +20,10 @@ package struct RunReport: Sendable {
     package var busy = 0.0
     package var waitingInput = 0.0
     package var waitingRoom = 0.0
-    /// The time its processes were busy, as a fraction of the whole run: a stage that was busy all its short life limits nothing.
+    /// For the turn of its outputs; nil where no order is kept.
+    package var waitingTurn: Double?
+    /// The time its processes were busy or waited for each other, as a fraction of the whole run: a stage that was busy all its short life limits
+    /// nothing.
     package var busyOfRun = 0.0
     /// Milliseconds from being handed to this stage to being handed on.
     package var p50 = 0.0
@@ -113,16 +116,18 @@ package struct RunReport: Sendable {
       for k in stages[i].shares.indices { report.stages[i].shares[k].busyOfRun = 0 }
       report.stages[i].waitingInput = 0
       report.stages[i].waitingRoom = 0
+      report.stages[i].waitingTurn = stages[i].waitingTurn.map { _ in 0 }
     }
     return report
   }
 
   package var json: JSON {
     func rounded(_ value: Double, _ digits: Double) -> JSON { .number((value * digits).rounded() / digits) }
-    /// With how its keys are spread, if keys decide.
-    func spread(_ json: JSON, _ stage: StageReport) -> JSON {
-      guard !stage.shares.isEmpty, case .object(let pairs) = json else { return json }
-      return .object(pairs + [
+    /// With what only stages have that keep an order, or whose keys decide.
+    func detailed(_ json: JSON, _ stage: StageReport) -> JSON {
+      guard case .object(let all) = json else { return json }
+      let pairs = all + (stage.waitingTurn.map { [("waiting_turn", rounded($0, 10_000))] } ?? [])
+      return stage.shares.isEmpty ? .object(pairs) : .object(pairs + [
         ("skew", stage.skew.map { rounded($0, 1000) } ?? .null), ("in_by_process", .array(stage.shares.map { .integer($0.received) })),
       ])
     }
@@ -139,7 +144,7 @@ package struct RunReport: Sendable {
       "stages": .object(stages.map { stage in
         (
           stage.name,
-          disturbed(spread([
+          disturbed(detailed([
             "plugin": .string(stage.plugin), "processes": .integer(stage.processes), "in": .integer(stage.received),
             "out": .integer(stage.emitted), "errors": .integer(stage.errors), "retries": .integer(stage.retries),
             "dead_letters": .integer(stage.deadLettered), "dropped": .integer(stage.dropped),
@@ -184,6 +189,9 @@ package struct Bottleneck: Sendable, Equatable {
           + "\(stage.processes == 2 ? "the other one" : "the \(stage.processes - 1) others") \(percent(hot.othersBusy))")
     } else {
       parts.append("busy \(percent(stage.busy)) of the time" + (stage.processes > 1 ? " in \(stage.processes) processes" : ""))
+    }
+    if let turn = stage.waitingTurn, turn >= 0.1 {
+      parts.append("waited \(percent(turn)) for its turn in the order (larger queues in front of it and behind it let it get further ahead)")
     }
     if let before = writers[index].max(by: { stages[$0].waitingRoom < stages[$1].waitingRoom }), stages[before].waitingRoom >= 0.1 {
       parts.append("\(stages[before].name) waited \(percent(stages[before].waitingRoom)) for room in its queue")

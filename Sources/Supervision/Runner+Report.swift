@@ -57,6 +57,7 @@ extension Runner {
     var there = 0.0
     var waitedInput = 0.0
     var waitedRoom = 0.0
+    var waitedTurn = 0.0
     var latencies = [UInt64](repeating: 0, count: CommitCell.buckets)
     let records = cells.map(\.record)
     report.received = total(records.map(\.received))
@@ -72,12 +73,12 @@ extension Runner {
       report.longest = max(report.longest, Double(cell.longestLatency) / 1e6)
       var share = RunReport.Share(received: total([records[i].received]))
       if cell.readySince != 0, now > cell.readySince {
-        // Who waits for its turn waits for another process of the stage, which is asked the same.
-        let mine = max(0, Double(now - cell.readySince) - Double(cell.waited(.turn, at: now)))
+        let mine = Double(now - cell.readySince)
         let (input, room) = (Double(cell.waited(.input, at: now)), Double(cell.waited(.room, at: now)))
         there += mine
         waitedInput += input
         waitedRoom += room
+        waitedTurn += Double(cell.waited(.turn, at: now))
         if run > 0 { share.busyOfRun = min(1, max(0, mine - input - room) / run) }
       }
       if stage.partition != nil { report.shares.append(share) }
@@ -89,8 +90,11 @@ extension Runner {
     if there > 0 {
       report.waitingInput = min(1, waitedInput / there)
       report.waitingRoom = min(1 - report.waitingInput, waitedRoom / there)
-      report.busy = max(0, 1 - report.waitingInput - report.waitingRoom)
-      if run > 0 { report.busyOfRun = min(1, report.busy * there / run / Double(max(1, stage.processes))) }
+      // Who waits for its turn waits for another process of the same stage, which holds up the run then.
+      let load = max(0, 1 - report.waitingInput - report.waitingRoom)
+      if stage.isOrdered { report.waitingTurn = min(load, waitedTurn / there) }
+      report.busy = load - (report.waitingTurn ?? 0)
+      if run > 0 { report.busyOfRun = min(1, load * there / run / Double(max(1, stage.processes))) }
     }
     report.p50 = quantile(latencies, 0.5)
     report.p99 = quantile(latencies, 0.99)

@@ -106,6 +106,47 @@ extension RingsTests {
     bench.closed()
   }
 
+  /// A worker with many calls that wait claims no more for a while when the oldest message waits only for its worker to hand it over, so that the line
+  /// grows short again; what was put back it takes all the same.
+  @Test func whoIsFarAheadLetsTheOthersCatchUp() throws {
+    let bench = try Bench(inputs: 32)
+    let (source, sink, other, fast) = (try bench.source(), try bench.sink(), try bench.worker(0), try bench.worker(1))
+    try bench.put(1...20, source)
+    let first = try #require(try other.claim())
+    other.begin(first)
+    for n in 2...6 { #expect(try Self.work(fast) == n) }
+    fast.pause.usual = 3_600_000_000_000
+    #expect(try Self.work(fast) == 7, "the oldest is worked on: it is to be passed")
+    try Self.emit("1.0", other)
+    other.end(.done)
+    #expect(try fast.claim() == nil && fast.pause.isOn)
+    // Its worker is in another call by now, and has the rest of it.
+    try other.commit()
+    #expect(try fast.claim() == nil && fast.canCommit)
+    try fast.commit()
+    #expect(try Self.work(fast) == 8)
+    #expect(try Self.read(sink) == (1...7).map { "\($0).0" })
+    bench.closed()
+  }
+
+  /// The oldest message's worker may be in a slow call, and dead: nobody waits for it longer than calls take.
+  @Test func nobodyWaitsLongForOthersToCatchUp() throws {
+    let bench = try Bench(inputs: 32)
+    let (source, other, fast) = (try bench.source(), try bench.worker(0), try bench.worker(1))
+    try bench.put(1...20, source)
+    try Self.work(other)
+    #expect(try other.claim() != nil)
+    for n in 3...7 { #expect(try Self.work(fast) == n) }
+    fast.pause.usual = 30_000
+    #expect(try fast.waitForInput() == .ready)
+    #expect(try Self.work(fast) == 8)
+    // What another has left comes at once, however long the pause may be.
+    fast.pause.usual = 3_600_000_000_000
+    try bench.recover(0)
+    #expect(try Self.work(fast) == 1 && fast.canCommit)
+    bench.closed()
+  }
+
   /// Until its slot is free, an older message may come back: its worker may die before its commit.
   @Test func whatIsBeingAcknowledgedIsStillOpen() throws {
     let bench = try Bench()
