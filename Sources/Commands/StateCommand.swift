@@ -34,6 +34,7 @@ struct StateCommand: ParsableCommand {
   }
 
   private func text(_ report: StateReport) -> String {
+    if report.standing == .incomplete, !report.isSound { return "\(report.directory): damaged\n" }
     if report.standing == .incomplete { return "\(report.directory): its making was interrupted; `ringway run` with it begins anew\n" }
     var lines = ["\(report.directory): the pipeline \(report.pipeline) of \(report.file), \(standing(report))"]
     if report.created > 0 { lines.append("begun \(Machine.describe(timeOfDay: report.created))\(resumes(report.resumes))") }

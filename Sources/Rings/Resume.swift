@@ -38,6 +38,22 @@ extension Ring {
 
   private static let mostLaps: Int64 = 64
 
+  /// Puts right where writers and readers begin to look, from the slots, which say it too: one that begins beyond the line's end waits there for ever.
+  /// Everybody has been recovered by now, so no slot is held, and what lies before the head is looked for by itself.
+  package func restoreHints() {
+    let count = Int64(view.count)
+    let (base, _) = view.place(word(Offset.tail).acquired)
+    // A slot that is free for a lap had its place in the line in the lap before.
+    let ends = (0..<view.count).map { i -> Int64 in
+      let found = slot(i).state
+      return found.laps(from: base) * count + Int64(i) + 1 - (found.isIn(.free) ? count : 0)
+    }
+    let end = base &* view.capacity &+ UInt64(bitPattern: ends.max() ?? 0)
+    for hint in [Offset.tail, Offset.head] where Int64(bitPattern: end &- word(hint).relaxed) < 0 || end &- word(hint).relaxed > 2 * view.capacity {
+      word(hint).set(end)
+    }
+  }
+
   /// Makes the time in which nobody ran count for nothing: what waits is as if it had been published now.
   package func restamp(at now: UInt64) {
     for i in 0..<view.count where !slot(i).state.isIn(.free) { slot(i).published.set(now) }

@@ -25,7 +25,8 @@ final class StateDirectory {
 
   /// Takes the folder, and makes it if need be; what it holds is compared with the plan.
   init(_ path: String, for plan: Plan, sync: RunOptions.Sync) throws(StartFailure) {
-    folder = StateFolder(path)
+    // Who may use it is asked of the folder, not of a link to it.
+    folder = StateFolder(Files.linkTarget(path) == nil ? path : Files.canonical(path) ?? path)
     self.plan = plan
     self.sync = sync
     if let stage = plan.stages.first(where: { $0.resources.contains(.standardInput) }) {
@@ -176,6 +177,7 @@ final class StateDirectory {
       for cell in memory.cells(of: i, in: plan) { cell.beginSession() }
       for ring in memory.parts[i].rings {
         if !plan.writers(to: i).allSatisfy({ standing.hasEnded[$0] }) { ring.reopen() }
+        ring.restoreHints()
         ring.restamp(at: Clock.now)
         // Whoever lets a run go on that had given up on a message has changed something meanwhile.
         if session.phase != StateSession.running { ring.forgive() }

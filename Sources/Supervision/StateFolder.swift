@@ -54,12 +54,13 @@ struct StateFolder {
       }
       try doing(path) { () throws(SystemError) in try Files.setMode(path, 0o700) }
     }
+    if names.contains(Self.plan), !names.contains(Self.lock) { throw damaged(Self.lock, "it is gone") }
     if !names.isEmpty, !names.contains(Self.lock) { throw foreign(names[0]) }
   }
 
   /// - Returns: the lock's descriptor; closing it, or another one of that file, gives the lock back
   func takeLock() throws(StartFailure) -> Int32 {
-    let descriptor = try doing(Self.lock) { () throws(SystemError) in try Files.openForLocking(file(Self.lock)) }
+    let descriptor = try finding(Self.lock) { () throws(SystemError) in try Files.openForLocking(file(Self.lock)) }
     do throws(StartFailure) {
       try step(.madeLock)
       let isOurs = try doing(Self.lock) { () throws(SystemError) in try FileLock.take(descriptor) }
@@ -69,7 +70,8 @@ struct StateFolder {
           code: .stopped, text: "\(Self.described(holder)) uses the state in \(path): wait for its end, or name another directory with --state")
       }
       // Read through the descriptor that holds the lock: closing another one would give it back.
-      let text = try doing(Self.lock) { () throws(SystemError) in try Descriptors.readAll(descriptor, limit: 4096) }
+      let text = try finding(Self.lock) { () throws(SystemError) in try Descriptors.readAll(descriptor, limit: 4096) }
+      if isComplete { try check(lock: text) }
       if text.isEmpty {
         // Interrupted before it could say what it is, it is alone.
         if let other = try names().first(where: { $0 != Self.lock }) { throw foreign(other) }
@@ -91,18 +93,28 @@ struct StateFolder {
     return descriptor
   }
 
+  /// Looks at what the lock file of a complete state says.
+  func check(lock text: [UInt8]) throws(StartFailure) {
+    if text != Array(Self.marker.utf8) { throw damaged(Self.lock, "it does not say what it should") }
+  }
+
   /// Removes what a kill while the state was being made has left. No worker was ever started with it.
   func clear() throws(StartFailure) {
     let names = try names().filter { $0 != Self.lock }
     if let other = names.first(where: { !Self.isOurs($0) }) { throw foreign(other) }
+    try checkNothingWasBegun(names)
+    for name in names { try doing(name) { () throws(SystemError) in try Files.remove(file(name)) } }
+  }
+
+  /// Without its plan a state is one whose making was interrupted, unless a worker has committed something since.
+  func checkNothingWasBegun(_ names: [String]) throws(StartFailure) {
     for name in names where name.hasSuffix(".cells") {
-      let bytes = try doing(name) { () throws(SystemError) in try Files.readAll(file(name), limit: 64 << 20) }
+      let bytes = try finding(name) { () throws(SystemError) in try Files.readAll(file(name), limit: 64 << 20) }
       // The word that counts a cell's commits; somebody has removed the plan since.
       if stride(from: 0, to: bytes.count, by: CellBlock.stride).contains(where: { bytes[$0..<min(bytes.count, $0 + 8)].contains { $0 != 0 } }) {
         throw damaged(Self.plan, "it is gone, and \(name) shows that a run had begun")
       }
     }
-    for name in names { try doing(name) { () throws(SystemError) in try Files.remove(file(name)) } }
   }
 
   /// Removes half-written texts; they were never in force.
@@ -173,6 +185,8 @@ struct StateFolder {
   /// Performs calls on a file that a run has left: one that is not there or no file of ours is damage, and everything else that fails says
   /// nothing about what the file holds.
   func finding<T>(_ name: String, _ body: () throws(SystemError) -> T) throws(StartFailure) -> T {
+    // To open a pipe is to wait for whoever writes to it.
+    if let kind = Files.status(file(name))?.kind, kind != .file { throw damaged(name, "it is no file") }
     do throws(SystemError) { return try body() } catch {
       switch error.errno {
       case 2, 20, 21, 22, 27, 40: throw damaged(name, error.reason)  // ENOENT, ENOTDIR, EISDIR, EINVAL, EFBIG, ELOOP

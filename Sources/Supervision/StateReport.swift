@@ -71,13 +71,19 @@ package struct StateReport: Sendable {
     guard names.contains(StateFolder.lock) else {
       throw StartFailure(code: .invalidPipeline, text: "\(path) is no state directory: it has no file `lock`")
     }
-    let lock = try folder.doing(StateFolder.lock) { () throws(SystemError) in try Files.open(folder.file(StateFolder.lock), 0) }
+    let lock = try folder.finding(StateFolder.lock) { () throws(SystemError) in try Files.open(folder.file(StateFolder.lock), 0) }
     defer { Descriptors.close(lock) }
     let holder = try folder.doing(StateFolder.lock) { () throws(SystemError) in try FileLock.holder(lock) }
     strangers = names.filter { !StateFolder.isOurs($0) }
     guard folder.isComplete else {
       standing = holder == .nobody ? .incomplete : .running(holder)
+      if holder == .nobody { do throws(StartFailure) { try folder.checkNothingWasBegun(names) } catch { faults.append(error.text) } }
       return
+    }
+    do throws(StartFailure) {
+      try folder.check(lock: try folder.finding(StateFolder.lock) { () throws(SystemError) in try Descriptors.readAll(lock, limit: 4096) })
+    } catch {
+      faults.append(error.text)
     }
     let plan = try folder.readPlan()
     let session = try folder.readSession()

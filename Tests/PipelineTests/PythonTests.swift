@@ -41,6 +41,7 @@ import Testing
         yield Message("in a message")
         yield bytearray(b"array")
         yield "not UTF-8 \\udcff"
+        yield {"lone": "\\udcff"}
         yield ""
         yield b""
       def show(value): return repr(value)
@@ -52,7 +53,7 @@ import Testing
     let result = try project.run()
     #expect(result.status == 0, "\(result.errors)")
     #expect(project.lines() == [
-      "{'a': [1, 2.5, None, True, 'ü']}", "'text ü'", "b'bytes\\xff'", "[1, 2]", "7", "'in a message'", "b'array'", "'not UTF-8 \\udcff'", "''", "b''",
+      "{'a': [1, 2.5, None, True, 'ü']}", "'text ü'", "b'bytes\\xff'", "[1, 2]", "7", "'in a message'", "b'array'", "'not UTF-8 \\udcff'", "{'lone': '\\udcff'}", "''", "b''",
     ])
   }
 

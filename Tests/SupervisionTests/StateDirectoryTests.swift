@@ -223,8 +223,8 @@ import Testing
     try begin(good) { _, memory in try Self.publish(5, memory, stage: 0, worker: 1) }
     let other = folder.path("other")
     try begin(other)
-    let files = try Files.names(in: good).filter { !$0.hasSuffix(".lock") && $0 != "lock" }
-    #expect(files.count == 7)
+    let files = try Files.names(in: good).filter { !$0.hasSuffix(".lock") }
+    #expect(files.count == 8)
     var round = 0
     func damage(_ file: String, _ what: String, _ body: (String) throws -> Void) throws {
       round += 1
@@ -245,6 +245,15 @@ import Testing
       let size = try #require(Files.status(good + "/" + file)).size
       try damage(file, "empty") { #expect(truncate($0, 0) == 0) }
       try damage(file, "cut") { #expect(truncate($0, size / 2) == 0) }
+      try damage(file, "a pipe") { path in
+        try FileManager.default.removeItem(atPath: path)
+        #expect(mkfifo(path, 0o600) == 0)
+      }
+      if file == "lock" {
+        for size in [size + 1, 1 << 16] { try damage(file, "grown") { #expect(truncate($0, off_t(size)) == 0) } }
+        try damage(file, "flipped") { try Self.flip($0, at: 4) }
+        continue
+      }
       try damage(file, "flipped") { try Self.flip($0, at: file.hasSuffix(".cells") ? 4089 : 17) }
       // Another's plan does not fit these queues, so they are named.
       if file != "plan.json" { try damage(file, "foreign") { path in
@@ -268,6 +277,23 @@ import Testing
     try begin(path) { _, memory in try Self.publish(1, memory, stage: 0, worker: 1) }
     try FileManager.default.removeItem(atPath: path + "/plan.json")
     #expect(refusal(path)?.code == .invariantBroken && refusal(path)?.text.contains(path + "/plan.json") == true)
+    let report = try StateReport(reading: path)
+    #expect(report.standing == .incomplete && !report.isSound && report.faults.contains { $0.contains("/plan.json") })
+  }
+
+  @Test func aLockThatIsGoneIsMissed() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path("state")
+    try begin(path)
+    try FileManager.default.removeItem(atPath: path + "/lock")
+    #expect(refusal(path)?.code == .invariantBroken && refusal(path)?.text.contains(path + "/lock") == true)
+  }
+
+  @Test func aStateMayBeNamedByALink() throws {
+    let folder = try TemporaryFolder()
+    try begin(folder.path("state"))
+    try FileManager.default.createSymbolicLink(atPath: folder.path("link"), withDestinationPath: folder.path("state"))
+    #expect(try begin(folder.path("link")) != nil)
   }
 
   private static func flip(_ path: String, at offset: Int, bit: Int = 3) throws {

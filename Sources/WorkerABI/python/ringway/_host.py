@@ -166,7 +166,10 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=F
 
 
 def to_json(value):
-    return _dumps(value).encode("utf-8", "surrogateescape"), 2
+    try:
+        return _dumps(value).encode(), 2
+    except UnicodeEncodeError:  # a surrogate alone, which JSON can only say in an escape
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode(), 2
 
 
 def to_key(value):
