@@ -204,7 +204,7 @@ MUTANTS = [
     Mutant("calls line up as they end", "A message that came back is older than what its worker waits with.",
            [("Handoff+Order.swift", "ended[place - 1].sequence > sequence", "ended[place - 1].sequence > sequence && sequence == 0")], ORDER),
     Mutant("who can hold no more takes nothing", "What comes back is taken past the limit.",
-           [("Handoff+Order.swift", "self.mayHoldMore ? $0.hasMessage() : $0.hasReturned", "self.mayHoldMore && $0.hasMessage()")], ORDER),
+           [("Handoff+Order.swift", "self.mayClaim ? $0.hasMessage() : $0.hasReturned", "self.mayClaim && $0.hasMessage()")], ORDER),
     Mutant("parts do not wait for their turn", "A call asks for its turn before its first part.",
            [("Handoff+Parts.swift", "if isOrdered { try commitInTurn() } else { try commit() }", "try commit()")], ORDER),
     Mutant("parts go behind later calls", "Parts of an older message go before what was made of later ones.",
@@ -213,6 +213,16 @@ MUTANTS = [
            [("Handoff+Order.swift", "input?.pointee.wakeFellows()", "_ = input")], ORDER),
     Mutant("memory is kept while others need it", "Who waits for its turn holds no more memory than every producer may.",
            [("Handoff+Order.swift", "    try spillSurplus()\n", ""), ("Handoff+Commit.swift", "if due == 0 { return try spillSurplus() }", "if due == 0 { return }")], ORDER),
+    Mutant("nobody lets the others catch up", "Who has many calls in line pauses while the oldest message only waits to be handed over.",
+           [("Handoff+Order.swift", "return mayHoldMore && !isBehind()", "return mayHoldMore")], ORDER),
+    Mutant("a pause while the oldest is worked on", "A message that somebody works on is to be passed.",
+           [("InputOrder.swift", "word.isHeld && !isInHand", "word.isHeld")], ORDER),
+    Mutant("a pause without an end", "The oldest message's worker may be in a slow call: a pause lasts two calls.",
+           [("Handoff+Order.swift", "return now < deadline", "return true"), ("Handoff+Order.swift", "UInt64.max : pause.deadline", "UInt64.max : pause.deadline &+ 60_000_000_000")], ORDER),
+    # Resumes
+    Mutant("a resume trusts where to begin to look", "The slots say where the line ends; a hint beyond it makes everybody wait for ever.",
+           [("Resume.swift", "end &- word(hint).relaxed > 2 * view.capacity {", "false {"), ("Resume.swift", "Int64(bitPattern: end &- word(hint).relaxed) < 0", "false")],
+           ["aResumeTrustsNoHint"]),
 ]
 
 # Orders in recovery that could be otherwise.
