@@ -65,6 +65,7 @@ struct Remedy {
     let present = Set((failure.node.pairs ?? []).map { Name($0.key) })
     // A key that is there already was not meant a second time.
     let free = known.filter { !present.contains(Name($0)) }
+    if let place = known.first(where: { program.keys(of: $0, in: failure.schema).contains(key) }) { return "write it under `\(place)`" }
     return Nearest.remedy(for: key, among: free, of: "valid keys") ?? (known.isEmpty ? "no key is allowed here" : "all valid keys are there already")
   }
 

@@ -22,17 +22,24 @@ struct Program: Sendable {
 extension Program {
   /// The keys that a schema names, itself or through those that it applies to the same value.
   func keys(of schema: Int) -> [String] {
-    var keys: [String] = []
+    properties(of: schema).reduce(into: []) { keys, properties in keys += properties.order.filter { !keys.contains($0) } }
+  }
+
+  /// The keys that a schema names for the value of one of its keys.
+  func keys(of key: String, in schema: Int) -> [String] { properties(of: schema).compactMap { $0.named[Name(key)] }.flatMap(keys) }
+
+  private func properties(of schema: Int) -> [Properties] {
+    var all: [Properties] = []
     var seen: Set<Int> = []
     var queue = [schema]
     while let next = queue.popLast() {
       guard seen.insert(next).inserted else { continue }
       for keyword in schemas[next].keywords {
-        if case .properties(let properties) = keyword { keys += properties.order.filter { !keys.contains($0) } }
+        if case .properties(let properties) = keyword { all.append(properties) }
         queue += keyword.inPlace
       }
     }
-    return keys
+    return all
   }
 }
 

@@ -27,6 +27,15 @@ import Testing
         """,
       #"3:13 unknown-key: unknown key "deadline" in "stages.resize.queue" = valid keys: capacity, message"#),
     Case(
+      "a key that belongs under another one",
+      "{properties: {stages: {additionalProperties: {properties: {name: true, queue: {$ref: '#/$defs/queue'}}, additionalProperties: false}}}, $defs: {queue: {properties: {capacity: true}}}}",
+      """
+        stages:
+          resize:
+            capacity: 4
+        """,
+      #"3:5 unknown-key: unknown key "capacity" in "stages.resize" = write it under `queue`"#),
+    Case(
       "a key that is there already is not offered",
       "{properties: {stages: {additionalProperties: {properties: {queue: {properties: {capacity: true, message: true}, additionalProperties: false}}}}}}",
       """
