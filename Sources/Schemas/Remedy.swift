@@ -65,7 +65,9 @@ struct Remedy {
     let present = Set((failure.node.pairs ?? []).map { Name($0.key) })
     // A key that is there already was not meant a second time.
     let free = known.filter { !present.contains(Name($0)) }
-    if let place = known.first(where: { program.keys(of: $0, in: failure.schema).contains(key) }) { return "write it under `\(place)`" }
+    // Where few keys are known, one is meant more surely.
+    let places = known.map { (name: $0, keys: program.keys(of: $0, in: failure.schema)) }.filter { $0.keys.contains(key) }
+    if let place = places.min(by: { $0.keys.count < $1.keys.count }) { return "write it under `\(place.name)`" }
     return Nearest.remedy(for: key, among: free, of: "valid keys") ?? (known.isEmpty ? "no key is allowed here" : "all valid keys are there already")
   }
 
