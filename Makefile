@@ -108,7 +108,7 @@ fuzz: setup ## feed a million made-up inputs to each target of Tests/Fuzz (FUZZ_
 # a time, so it runs what has threads in the tests' own process; what processes do to each other in shared memory is the
 # models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
 INTERPRETED := PythonTests InitTests/python theReadmesFunctionsRun blogDeliversWhatItsFunctionsMake imagesMakesAThumbnailOfEveryPicture \
-  noMoreBeginThanTheRateAllows LimitTests ClockTests
+  noMoreBeginThanTheRateAllows LimitTests ClockTests whatIsInstalledRuns
 SANITIZE = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2) && RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) \
 	swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
 
