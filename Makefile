@@ -103,14 +103,12 @@ fuzz: setup ## feed a million made-up inputs to each target of Tests/Fuzz (FUZZ_
 	@for target in $(FUZZ_TARGETS); do $(FUZZ_OPTIONS) Tests/Fuzz/run.sh $(FUZZ) $$target $(FUZZ_RUNS) || exit 1; done
 
 # The address sanitizer runs all tests but three groups: ModelTests are plain values, optimised whatever the rest is;
-# jqFreesWhatItTakes, the soak and the torture's last look measure memory, of which the sanitizer keeps what was freed; and an
-# interpreter that was built without it cannot load a library that has it (and no limit of memory holds what the sanitizer maps). The thread sanitizer sees one process at
-# a time, so it runs what has threads in the tests' own process; what processes do to each other in shared memory is the
-# models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
-INTERPRETED := PythonTests InitTests/python theReadmesFunctionsRun blogDeliversWhatItsFunctionsMake imagesMakesAThumbnailOfEveryPicture \
-  noMoreBeginThanTheRateAllows LimitTests ClockTests whatIsInstalledRuns
-SANITIZE = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2) && RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) \
-	swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
+# jqFreesWhatItTakes, the soak and the torture's last look measure memory, of which the sanitizer keeps what was freed; and no limit of
+# memory holds what the sanitizer maps. An interpreter that was built without it cannot load a library that has it, so there the Python side
+# is one without. The thread sanitizer sees one process at a time, so it runs what has threads in the tests' own process; what processes do to
+# each other in shared memory is the models' work. Swift keeps bits of its own in pointers, which hides them from the search for leaks.
+SANITIZED_BUILD = swift build --build-tests --sanitize=$(1) --scratch-path .build-$(2)
+SANITIZED_TEST = RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) swift test --skip-build --sanitize=$(1) --scratch-path .build-$(2) --skip ModelTests
 
 sanitize: setup ## run the tests under the address, thread and undefined behaviour sanitizers
 	mkdir -p .build-sanitize
@@ -118,9 +116,13 @@ sanitize: setup ## run the tests under the address, thread and undefined behavio
 	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/CLinux/include \
 	    Sources/CLinux/*.c Tests/CLinuxCheck/check.c -o .build-sanitize/clinux-check && .build-sanitize/clinux-check || exit 1; \
 	done
-	$(call SANITIZE,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)" RINGWAY_SANITIZER=address) \
-	  $(foreach test,jqFreesWhatItTakes theNumbersOfAShortSoakAddUp $(INTERPRETED),--skip $(test))
-	$(call SANITIZE,thread,tsan,TSAN_OPTIONS=halt_on_error=1:suppressions="$(abspath Tests/thread-sanitizer.txt)") --skip BenchTests --skip CommandsTests --skip PipelineTests --skip RepositoryTests
+	$(call SANITIZED_BUILD,address,asan)
+	swift build --product ringway_python
+	cp .build/debug/libringway_python.so .build-asan/debug/
+	$(call SANITIZED_TEST,address,asan,ASAN_OPTIONS=detect_leaks=0:suppressions="$(abspath Tests/address-sanitizer.txt)" RINGWAY_SANITIZER=address) \
+	  $(foreach test,jqFreesWhatItTakes theNumbersOfAShortSoakAddUp LimitTests,--skip $(test))
+	$(call SANITIZED_BUILD,thread,tsan)
+	$(call SANITIZED_TEST,thread,tsan,TSAN_OPTIONS=halt_on_error=1:suppressions="$(abspath Tests/thread-sanitizer.txt)") --skip BenchTests --skip CommandsTests --skip PipelineTests --skip RepositoryTests
 
 install: build ## install into PREFIX (default /usr/local)
 	install -D -m 755 "$(BINARY)" "$(PREFIX)/bin/ringway"
