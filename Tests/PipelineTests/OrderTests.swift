@@ -11,7 +11,7 @@ import Testing
 
   /// The first message ends after the second has been worked on, by another process: it is ahead, and waits.
   @Test(arguments: [true, false]) func theSecondWaitsForTheFirst(isOrdered: Bool) throws {
-    let (result, folder, _) = try run("""
+    let (result, folder, report) = try run("""
       numbers: {plugin: generate, with: {count: 2}}
       work: {PY:work"}, inputs: [numbers], processes: 2\(isOrdered ? ", order: input" : "")}
       out: {plugin: file.write, inputs: [work], with: {path: out}}
@@ -27,6 +27,12 @@ import Testing
       """)
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out") == (isOrdered ? ["0", "1"] : ["1", "0"]))
+    #expect((result.output + result.errors).contains("waiting for turn") == isOrdered)
+    let stages = try #require(report.json["stages"] as? [String: [String: Any]])
+    func share(_ key: String) -> Double { stages["work"]?[key] as? Double ?? -1 }
+    #expect((stages["work"]?["waiting_turn"] != nil) == isOrdered && stages["out"]?["waiting_turn"] == nil)
+    let all = share("busy") + share("waiting_input") + share("waiting_room") + (isOrdered ? share("waiting_turn") : 0)
+    #expect(abs(all - 1) < 0.001, "the shares are all of the time")
   }
 
   @Test func everyLineIsInItsPlaceWhateverIsKilled() throws {

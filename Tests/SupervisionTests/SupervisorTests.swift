@@ -535,6 +535,20 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
       sentence: "detect limits the run: busy 98 % of the time in 4 processes, camera waited 90 % for room in its queue, send waited 70 % for input"))
   }
 
+  /// Processes that wait for each other hold up the run as much as busy ones, and what they wait for is said.
+  @Test func aStageThatWaitsForItsOwnOrderIsTheBottleneck() throws {
+    var ordered = stage("price", busy: 0.3, processes: 4)
+    ordered.busyOfRun = 0.9
+    ordered.waitingTurn = 0.6
+    let found = Bottleneck.find(in: [ordered, stage("out", busy: 0.5)], writers: [[], [0]], readers: [[1], []])
+    #expect(found?.sentence.hasPrefix("price limits the run: busy 30 % of the time in 4 processes, waited 60 % for its turn in the order (larger queues") == true)
+    var report = RunReport(pipeline: "p", outcome: "finished", code: .success, cause: "", seconds: 1, stages: [ordered, stage("out", busy: 0.5)], ledger: [])
+    let text = report.json.compact
+    #expect(text.contains(#""waiting_turn":0.6"#) && !text.contains(#""waiting_turn":null"#))
+    report.stages.removeFirst()
+    #expect(!report.json.compact.contains("waiting_turn"))
+  }
+
   @Test func anIdleRunHasNoBottleneck() {
     #expect(Bottleneck.find(in: [stage("a", busy: 0.05), stage("b", busy: 0.1)], writers: [[], [0]], readers: [[1], []]) == nil)
   }
