@@ -112,10 +112,10 @@ SANITIZED_TEST = RINGWAY_CORPORA="$(abspath $(CORPORA))" $(3) swift test --skip-
 
 sanitize: setup ## run the tests under the address, thread and undefined behaviour sanitizers
 	mkdir -p .build-sanitize
-	for sanitizers in undefined address,undefined; do \
-	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/CLinux/include \
-	    Sources/CLinux/*.c Tests/CLinuxCheck/check.c -o .build-sanitize/clinux-check && .build-sanitize/clinux-check || exit 1; \
-	done
+	for sanitizers in undefined address,undefined; do for target in CLinux CCurl; do \
+	  clang -std=gnu17 -g -O1 -Wall -Wextra -Werror -fuse-ld=lld -fsanitize=$$sanitizers -fno-sanitize-recover=all -I Sources/$$target/include \
+	    Sources/$$target/*.c Tests/$${target}Check/check.c -o .build-sanitize/$$target-check && .build-sanitize/$$target-check || exit 1; \
+	done; done
 	$(call SANITIZED_BUILD,address,asan)
 	swift build --product ringway_python
 	cp .build/debug/libringway_python.so .build-asan/debug/
