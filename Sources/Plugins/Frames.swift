@@ -119,7 +119,7 @@ final class IncomingFrames {
 
   private func nextLine() -> Frame? {
     passOver()
-    guard let newline = UnsafeRawBufferPointer(rebasing: buffer.bytes[scanned...]).firstIndex(of: UInt8(ascii: "\n")) else {
+    guard let newline = buffer.newline(from: scanned) else {
       scanned = buffer.count
       guard buffer.count > longest else { return nil }
       // Told at once: its end may never come.
@@ -127,7 +127,7 @@ final class IncomingFrames {
       passOver()
       return .tooLong(nil)
     }
-    let line = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<(scanned + newline)])
+    let line = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<newline])
     buffer.drop(line.count + 1)
     scanned = 0
     return line.count > longest ? .tooLong(line.count) : .whole(line)
@@ -136,7 +136,7 @@ final class IncomingFrames {
   /// Drops what is there of a line that was too long, up to its end.
   private func passOver() {
     guard isPassingOver else { return }
-    let newline = buffer.bytes.firstIndex(of: UInt8(ascii: "\n"))
+    let newline = buffer.newline(from: 0)
     buffer.drop(newline.map { $0 + 1 } ?? buffer.count)
     scanned = 0
     if newline != nil { isPassingOver = false }

@@ -33,9 +33,7 @@ struct LineReader {
   /// - Parameter onlyWhatIsThere: asks before it reads, since the descriptor may block and is not ours to change
   mutating func next(from descriptor: Int32, onlyWhatIsThere: Bool = false) throws(SystemError) -> Step {
     while true {
-      if let newline = UnsafeRawBufferPointer(rebasing: buffer.bytes[scanned...]).firstIndex(of: UInt8(ascii: "\n")) {
-        return take(scanned + newline, lineEnd: 1)
-      }
+      if let newline = buffer.newline(from: scanned) { return take(newline, lineEnd: 1) }
       scanned = buffer.count
       if isAtEnd {
         if buffer.count == 0, skipped == 0 { return .end }

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 
 /// What has been read and not taken yet; it grows when all of it belongs to one message.
@@ -14,6 +15,13 @@ struct ReadBuffer {
 
   /// Valid until the next read.
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[start..<end]) }
+
+  /// Where the first line's end is, looked for from the `scanned`-th byte on: memchr(3), which looks at many bytes at once.
+  func newline(from scanned: Int) -> Int? {
+    let rest = bytes.dropFirst(scanned)
+    guard rest.count > 0, let base = bytes.baseAddress, let found = memchr(base + scanned, 0x0a, rest.count) else { return nil }
+    return UnsafeRawPointer(found) - base
+  }
 
   mutating func drop(_ count: Int) { start += count }
 
