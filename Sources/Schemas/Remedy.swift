@@ -13,16 +13,56 @@ struct Remedy {
       // A message that speaks in its own words has not named them.
       if words.count > 1, failure.speaker != nil || words.count > 12 { return Nearest.remedy(for: given, among: words, of: "valid values") }
     }
+    if failure.code == "pattern" { return withUnit(node, schema) }
     guard failure.code == "wrong-type" || failure.code == "not-allowed-value" else { return nil }
-    return corrected(node, schema)
+    return corrected(node, schema) ?? withUnit(node, schema) ?? asMapping(node, schema)
+  }
+
+  private func fits(_ value: Node.Value, _ schema: Int, _ text: String? = nil) -> Bool {
+    var evaluator = Evaluator(program, collecting: false)
+    return evaluator.run(schema, Node(value, text: text))
+  }
+
+  /// The same number with the unit as it is spelled here: `write 5s`.
+  private func withUnit(_ node: Node, _ schema: Int) -> String? {
+    guard let given = node.string ?? (node.double != nil ? node.text : nil) else { return nil }
+    let digits = given.prefix { "0"..."9" ~= $0 || $0 == "." }
+    let unit = given.dropFirst(digits.count).drop { $0 == " " }
+    if digits.isEmpty || given.utf8.count > 60 { return nil }
+    if unit.isEmpty {
+      let meant = [("s", "if seconds are meant"), ("B", "if bytes are meant"), ("/s", "for so many in a second")]
+      return meant.first { fits(.string(digits + $0.0), schema) }.map { "write \(digits)\($0.0) \($0.1)" }
+    }
+    guard let spelled = Self.units[unit.lowercased()] else { return nil }
+    return spelled.lazy.map { digits + $0 }.first { fits(.string($0), schema) }.map { "write \($0)" }
+  }
+
+  /// How units are written elsewhere, in lower case, and how they are written here.
+  private static let units: [String: [String]] = {
+    let all: [(String, String)] = [
+      ("B", "b byte bytes octets"), ("KiB", "k ki kib kibibytes"), ("kB", "kb kilobytes"), ("MiB", "m mi mib mebibytes"), ("MB", "mb megabytes"),
+      ("GiB", "g gi gib gibibytes"), ("GB", "gb gigabytes"), ("TiB", "t ti tib"), ("TB", "tb terabytes"), ("ns", "ns nanos nanosecond nanoseconds"),
+      ("us", "us µs μs usec micros microsecond microseconds"), ("ms", "ms msec millis millisecond milliseconds"), ("s", "s sec secs second seconds"),
+      ("m", "m min mins minute minutes"), ("h", "h hr hrs hour hours"), ("d", "d day days"), ("/s", "/s /sec /second ps hz"),
+      ("/m", "/m /min /minute"), ("/h", "/h /hr /hour"),
+    ]
+    var units: [String: [String]] = [:]
+    for (unit, names) in all { for name in names.split(separator: " ") { units[String(name), default: []].append(unit) } }
+    return units
+  }()
+
+  /// A value alone where a mapping is expected, and only one of its keys would take it.
+  private func asMapping(_ node: Node, _ schema: Int) -> String? {
+    guard node.items == nil, node.pairs == nil, !node.isNull, let text = node.text ?? node.string, text.utf8.count <= 60 else { return nil }
+    let keys = program.keys(of: schema).prefix(64).filter { fits(.mapping([Node.Pair(key: $0, value: node)]), schema) }
+    guard let key = keys.first, keys.count == 1 else { return nil }
+    let isPlain = !node.isQuoted && !text.contains { ",[]{}#:".contains($0) }
+    return "write {\(key): \(isPlain ? text : JSON.string(text).compact)}"
   }
 
   /// The same text with quotes, without them, or as a list of one.
   private func corrected(_ node: Node, _ schema: Int) -> String? {
-    func fits(_ value: Node.Value, _ text: String? = nil) -> Bool {
-      var evaluator = Evaluator(program, collecting: false)
-      return evaluator.run(schema, Node(value, text: text))
-    }
+    func fits(_ value: Node.Value, _ text: String? = nil) -> Bool { self.fits(value, schema, text) }
     if let given = node.string {
       if node.isQuoted, let number = Decimal(given) {
         if let whole = Int(given), fits(.integer(whole)) { return "remove the quotes" }

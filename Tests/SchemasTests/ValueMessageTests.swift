@@ -41,6 +41,76 @@ import Testing
       #"capacity: "4""#,
       #"1:11 wrong-type: expected an integer from 1 to 4095, found the string "4" = remove the quotes"#),
     Case(
+      "a size with a unit of another kind",
+      #"{properties: {size: {type: string, pattern: '^[0-9]+(B|[KMGT]iB|[kKMGT]B)$', x-expected: a size}}}"#,
+      #"size: 1M"#,
+      #"1:7 pattern: expected a size, found the string "1M" = write 1MiB"#),
+    Case(
+      "a size with a unit in words",
+      #"{properties: {size: {type: string, pattern: '^[0-9]+(B|[KMGT]iB|[kKMGT]B)$', x-expected: a size}}}"#,
+      #"size: 16 bytes"#,
+      #"1:7 pattern: expected a size, found the string "16 bytes" = write 16B"#),
+    Case(
+      "a size without a unit",
+      #"{properties: {size: {type: string, pattern: '^[0-9]+(B|[KMGT]iB|[kKMGT]B)$', x-expected: a size}}}"#,
+      #"size: 4096"#,
+      #"1:7 wrong-type: expected a size, found the integer 4096 = write 4096B if bytes are meant"#),
+    Case(
+      "a size with a unit that is none",
+      #"{properties: {size: {type: string, pattern: '^[0-9]+(B|[KMGT]iB|[kKMGT]B)$', x-expected: a size}}}"#,
+      #"size: 4X"#,
+      #"1:7 pattern: expected a size, found the string "4X""#),
+    Case(
+      "a duration with a unit in words",
+      #"{properties: {timeout: {type: string, pattern: '^[0-9]+(ns|us|ms|s|m|h|d)$', x-expected: a duration}}}"#,
+      #"timeout: 5sec"#,
+      #"1:10 pattern: expected a duration, found the string "5sec" = write 5s"#),
+    Case(
+      "a duration with the unit of minutes",
+      #"{properties: {timeout: {type: string, pattern: '^[0-9]+(ns|us|ms|s|m|h|d)$', x-expected: a duration}}}"#,
+      #"timeout: 5 Min"#,
+      #"1:10 pattern: expected a duration, found the string "5 Min" = write 5m"#),
+    Case(
+      "a duration without a unit",
+      #"{properties: {timeout: {type: string, pattern: '^[0-9]+(ns|us|ms|s|m|h|d)$', x-expected: a duration}}}"#,
+      #"timeout: 5"#,
+      #"1:10 wrong-type: expected a duration, found the integer 5 = write 5s if seconds are meant"#),
+    Case(
+      "a fraction that the schema would not take with a unit either",
+      #"{properties: {timeout: {type: string, pattern: '^[0-9]+(ns|us|ms|s|m|h|d)$', x-expected: a duration}}}"#,
+      #"timeout: 1.5"#,
+      #"1:10 wrong-type: expected a duration, found the number 1.5"#),
+    Case(
+      "a rate with a unit in words",
+      #"{properties: {rate: {type: string, pattern: '^[0-9]+/(s|m|h)$', x-expected: a rate}}}"#,
+      #"rate: 60/min"#,
+      #"1:7 pattern: expected a rate, found the string "60/min" = write 60/m"#),
+    Case(
+      "a rate without a unit",
+      #"{properties: {rate: {type: string, pattern: '^[0-9]+/(s|m|h)$', x-expected: a rate}}}"#,
+      #"rate: 100"#,
+      #"1:7 wrong-type: expected a rate, found the integer 100 = write 100/s for so many in a second"#),
+    Case(
+      "a value where a mapping is expected, and one key would take it",
+      #"{properties: {queue: {type: object, additionalProperties: false, properties: {capacity: {type: integer}, message: {type: string, pattern: B}, bytes: {type: string, pattern: B}}}}}"#,
+      #"queue: 512"#,
+      #"1:8 wrong-type: expected a mapping, found the integer 512 = write {capacity: 512}"#),
+    Case(
+      "a value where a mapping is expected, and two keys would take it",
+      #"{properties: {queue: {type: object, additionalProperties: false, properties: {capacity: {type: integer}, message: {type: string, pattern: B}, bytes: {type: string, pattern: B}}}}}"#,
+      #"queue: 1MB"#,
+      #"1:8 wrong-type: expected a mapping, found the string "1MB""#),
+    Case(
+      "a value where a mapping is expected that no key would take",
+      #"{properties: {queue: {type: object, additionalProperties: false, properties: {capacity: {type: integer}, message: {type: string, pattern: B}, bytes: {type: string, pattern: B}}}}}"#,
+      #"queue: many"#,
+      #"1:8 wrong-type: expected a mapping, found the string "many""#),
+    Case(
+      "a value that stands in a mapping only with quotes",
+      #"{properties: {partition: {type: object, required: [key], properties: {key: {type: string}, rows: {type: integer}}}}}"#,
+      #"partition: .a, .b"#,
+      #"1:12 wrong-type: expected a mapping, found the string ".a, .b" = write {key: ".a, .b"}"#),
+    Case(
       "an integer below its range",
       "{properties: {capacity: {type: integer, minimum: 1, maximum: 4095}}}",
       "capacity: 0",
