@@ -1,4 +1,3 @@
-import Glibc
 import Platform
 
 /// What has been read and not taken yet; it grows when all of it belongs to one message.
@@ -16,11 +15,9 @@ struct ReadBuffer {
   /// Valid until the next read.
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[start..<end]) }
 
-  /// Where the first line's end is, looked for from the `scanned`-th byte on: memchr(3), which looks at many bytes at once.
+  /// Where the first line's end is, looked for from the `scanned`-th byte on.
   func newline(from scanned: Int) -> Int? {
-    let rest = bytes.dropFirst(scanned)
-    guard rest.count > 0, let base = bytes.baseAddress, let found = memchr(base + scanned, 0x0a, rest.count) else { return nil }
-    return UnsafeRawPointer(found) - base
+    UnsafeRawBufferPointer(rebasing: bytes[scanned...]).offset(of: UInt8(ascii: "\n")).map { scanned + $0 }
   }
 
   mutating func drop(_ count: Int) { start += count }

@@ -13,6 +13,15 @@ import Testing
     folder = temporary.url.path
   }
 
+  @Test func aByteIsFoundWhereItStandsFirst() {
+    let bytes: [UInt8] = [1, 10, 2, 10, 0]
+    bytes.withUnsafeBytes {
+      #expect($0.offset(of: 10) == 1 && $0.offset(of: 0) == 4 && $0.offset(of: 3) == nil)
+      #expect(UnsafeRawBufferPointer(rebasing: $0[2...]).offset(of: 10) == 1 && UnsafeRawBufferPointer(rebasing: $0[4...]).offset(of: 10) == nil)
+      #expect(UnsafeRawBufferPointer(rebasing: $0[5...]).offset(of: 10) == nil && UnsafeRawBufferPointer(start: nil, count: 0).offset(of: 0) == nil)
+    }
+  }
+
   @Test func aFailingCallKeepsItsNameSubjectAndReason() {
     let error = #expect(throws: SystemError.self) { try Files.readAll(folder + "/none", limit: 10) }
     #expect(error?.description == "open \(folder)/none: No such file or directory")
