@@ -49,6 +49,8 @@ struct Consumer: ~Copyable {
   private let owner: WorkerNumber
   /// How many messages were claimed since the line ended last.
   private var run = 0
+  /// How often in a row a walk along the line came to no end.
+  private var lostWalks = 0
   /// Where it stands: the lap, counted in 64 bits, and the slot.
   private var lap: UInt64 = 0
   private var index = 0
@@ -70,7 +72,12 @@ struct Consumer: ~Copyable {
   @inline(__always)
   mutating func claim() throws -> Lease? {
     if hasReturned, let lease = try claimRedelivered() { return lease }
-    while let found = nextReady() {
+    while true {
+      guard let found = nextReady() else {
+        if lostWalks == 0 { return nil }
+        if lostWalks > RingView.mostLostWalks { throw RingCorruption.endlessLine }
+        continue
+      }
       let fields = view.slot(index)
       let i = index
       if fields.word.exchange(found.raw, SlotWord(found.lap, .leased, owner: owner, deaths: found.deaths).raw) != nil { continue }
@@ -84,7 +91,6 @@ struct Consumer: ~Copyable {
       if ring.hasSleepers(.producers) { try wakeProducersIfRoomy() }
       return try lease(i, found)
     }
-    return nil
   }
 
   /// Claims the oldest message that was put back, if there is one.
@@ -96,8 +102,13 @@ struct Consumer: ~Copyable {
   /// Whether `claim` would find something, as far as one look can tell.
   mutating func hasMessage() -> Bool {
     if view.word(Ring.Offset.epoch).acquired != epoch { return true }
-    return nextReady() != nil
+    return mayHaveNext()
   }
+
+  /// Whether there is a ready slot further on. A walk that came to no end has seen none, and tells nothing: whoever slept after that might
+  /// never be woken.
+  @inline(__always)
+  private mutating func mayHaveNext() -> Bool { nextReady() != nil || lostWalks != 0 }
 
   /// Whether any slot is ready, wherever it stands: what a reader asks before it leaves.
   func hasAnyMessage() -> Bool { ring.hasReady }
@@ -116,15 +127,18 @@ struct Consumer: ~Copyable {
   @inline(__always)
   private func ahead(_ n: Int) -> Int { index + n < view.count ? index + n : index }
 
-  /// Walks to the next ready slot; nil when the line ends before one.
+  /// Walks to the next ready slot; nil when the line ends before one, or when `lostWalks` says that the walk came to no end.
   @inline(__always)
   private mutating func nextReady() -> SlotWord? {
     var mayCatchUp = true
-    // A line that never ends is damaged; whoever asks again goes on where this look has ended.
-    for _ in 0..<(8 * view.count + 4096) {
+    // Whoever asks again goes on where this walk has ended.
+    for _ in 0..<view.longestWalk {
       let found = view.slot(index).state
       let laps = found.laps(from: lap)
-      if laps == 0, found.isIn(.ready) { return found }
+      if laps == 0, found.isIn(.ready) {
+        lostWalks = 0
+        return found
+      }
       // What is ahead of us, or behind, may be so because others have seen more of the line.
       if mayCatchUp, laps != 0 || !found.isHeld {
         mayCatchUp = false
@@ -132,10 +146,12 @@ struct Consumer: ~Copyable {
       }
       if laps < 0 || laps == 0 && !found.isHeld {
         run = 0
+        lostWalks = 0
         return nil
       }
       step()
     }
+    lostWalks += 1
     return nil
   }
 
@@ -288,7 +304,7 @@ struct Consumer: ~Copyable {
   /// Work is left and somebody sleeps: one more is woken, so that a burst wakes as many as it needs.
   @inline(__always)
   mutating func passOn() throws {
-    if ring.hasSleepers(.consumers), nextReady() != nil { try ring.wakeOne(.consumers) }
+    if ring.hasSleepers(.consumers), mayHaveNext() { try ring.wakeOne(.consumers) }
   }
 }
 

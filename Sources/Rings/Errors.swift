@@ -25,6 +25,8 @@ package enum RingError: Error, CustomStringConvertible, Equatable {
 package struct RingCorruption: Error, CustomStringConvertible {
   package let description: String
   init(_ description: String) { self.description = "shared memory is damaged: " + description }
+
+  static let endlessLine = RingCorruption("the line of a queue has no end")
 }
 
 /// A place between two steps of the protocol, where a test may stop a worker. Compiled into debug builds only.

@@ -129,7 +129,9 @@ struct Producer: ~Copyable {
     var k = lap
     var i = index
     var moved: UInt64 = 0
-    for _ in 0..<(8 * view.count + 4096) {
+    // A position that was passed is nobody's any more in its lap: the next walk goes on where this one ends.
+    defer { (lap, index) = (k, i) }
+    for _ in 0..<view.longestWalk {
       let word = view.slot(i).word
       let found = SlotWord(raw: word.acquired)
       let laps = found.laps(from: k)
@@ -139,8 +141,6 @@ struct Producer: ~Copyable {
         records[taken].slot = i
         records[taken].lap = k
         view.step(&k, &i)
-        lap = k
-        index = i
         lostWalks = 0
         Processor.prefetchForWriting(view.slot(i + 4 < view.count ? i + 4 : i).base)
         return true
@@ -153,9 +153,9 @@ struct Producer: ~Copyable {
       }
       view.step(&k, &i)
     }
-    // The others were faster, all the way: a writer that was stopped in between sees that once. A line that has no end is damaged.
+    // The others were faster, all the way, or since the last publication more laps than that were given back. A line that has no end is damaged.
     lostWalks += 1
-    if lostWalks > 64 { throw RingCorruption("the line of a queue has no end") }
+    if lostWalks > RingView.mostLostWalks { throw RingCorruption.endlessLine }
     return false
   }
 

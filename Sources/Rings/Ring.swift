@@ -194,6 +194,12 @@ struct RingView: BitwiseCopyable, @unchecked Sendable {
 
   var segmentCount: Int { smallCount + largeCount }
 
+  /// How many slots one walk along the line passes, its end or no end: whoever walks may have something else to do.
+  @inline(__always)
+  var longestWalk: Int { 8 * count + 4096 }
+  /// So many walks in a row that come to no end mean that the line has none: each goes on where the one before has ended.
+  static let mostLostWalks = 64
+
   @inline(__always)
   func word(_ offset: Int) -> SharedWord { SharedWord(base + offset) }
 

@@ -87,6 +87,12 @@ MUTANTS = [
            [("Producer.swift", "SlotWord(raw: found.raw &+ 1 << 24)", "found.with(lap: found.lap &+ 1, .leased)")], RULES),
     Mutant("a lap of leases is not full", "A producer that has moved a whole lap of leases along gives up.",
            [("Producer.swift", "found.isHeld, moved <", "found.isHeld, moved >= 0 || moved <")], RULES),
+    Mutant("a writer's walk without end begins anew", "A walk goes on where the one before has ended.",
+           [("Producer.swift", "defer { (lap, index) = (k, i) }", "defer { if lostWalks == 0 { (lap, index) = (k, i) } }")], RULES),
+    Mutant("a reader's walk without end has seen the end", "Who has not come to the end of the line does not sleep.",
+           [("Consumer.swift", "nextReady() != nil || lostWalks != 0", "nextReady() != nil")], RULES),
+    Mutant("a reader claims nothing after a walk without end", "A walk goes on where the one before has ended.",
+           [("Consumer.swift", "if lostWalks == 0 { return nil }", "if lostWalks >= 0 { return nil }")], RULES),
     Mutant("waits while it holds slots", "Slots are given back before a wait: two that hold half each would wait for each other.",
            [("Handoff+Commit.swift", "if fits == 0 {", "if fits == 0 {\n        try waitForRoom { recordsEnd(0, $0) }\n        continue\n      }\n      if fits == 0 {")], RULES),
 

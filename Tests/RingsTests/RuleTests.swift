@@ -185,6 +185,28 @@ extension RingsTests {
     #expect(try letters(bench.reader()) == ["b"])
   }
 
+  /// What is given back moves the end of the line on, and not the tail, which says only what was published. Writers may give back more laps
+  /// than one walk along the line passes: the next walk goes on where that one has ended, or nobody would ever write again. A reader that has
+  /// not come to the end does not know whether there is a message, so it does not sleep.
+  @Test func anyNumberOfLapsThatWereGivenBackIsPassed() throws {
+    let bench = try Bench(capacity: 2)
+    let (a, b) = (try bench.writer(0), try bench.writer(1))
+    a.begin()
+    try emit("a", a)
+    a.end(.source(position: (1, 0, 0, 0)))
+    for _ in 0..<(3 * bench.ring.view.longestWalk) {
+      #expect(try a.outputs[0].takeSlots(1) == 1)
+      try a.outputs[0].void(from: 0)
+    }
+    #expect(bench.ring.word(Ring.Offset.tail).relaxed == 0)
+    try bench.put("b", b)
+    try a.commit()
+    let reader = try bench.reader()
+    #expect(reader.input?.pointee.hasMessage() == true)
+    #expect(try letters(reader) == ["b", "a"])
+    #expect(try reader.claim() == nil && reader.input?.pointee.hasMessage() == false)
+  }
+
   /// Settling takes several steps, and between any two the line may come round: a lease that is being acknowledged is moved
   /// along like any other, and stays what it is.
   @Test(arguments: [Failpoint.settled, .committed]) func theLineGoesRoundALeaseThatIsBeingAcknowledged(place: Failpoint) throws {
