@@ -136,6 +136,10 @@ package struct Companion {
     return ended
   }
 
+  /// Waits, a second at most, for the end of a program that has closed its output: most do so right before they exit, and how they do is
+  /// worth knowing.
+  package func waitForEnd() { _ = Descriptors.wait([.readable(process.pidfd)], until: .now + .seconds(1)) }
+
   /// Ends the program at once, if it has not ended, and gives back everything that belongs to it.
   ///
   /// - Returns: how it ended

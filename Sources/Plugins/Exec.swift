@@ -156,15 +156,30 @@ struct Exec {
   /// A sentence for the log.
   func note(_ text: String) { try? Descriptors.writeAll(2, text + "\n") }
 
-  /// How a program is made to write its output at once.
-  var unbuffered: String {
-    let remedies = [
-      ("python", "run it with -u"), ("sed", "run it with -u"), ("jq", "run it with --unbuffered"), ("grep", "run it with --line-buffered"),
+  /// Why a program that has read its input may be silent, and what to do about that.
+  var silence: String {
+    let remedies: [(program: String, flags: [String], text: String)] = [
+      ("python", ["-u"], "run it with -u"), ("sed", ["-u", "--unbuffered"], "run it with -u"), ("jq", ["--unbuffered"], "run it with --unbuffered"),
+      ("grep", ["--line-buffered"], "run it with --line-buffered"),
       // It holds back its input too, so fflush() is not enough.
-      ("mawk", "run it with -W interactive"), ("gawk", "call fflush() after each print"), ("awk", "call fflush() after each print"), ("perl", "set $| = 1 in it"),
+      ("mawk", ["interactive"], "run it with -W interactive"), ("gawk", [], "call fflush() after each print"), ("awk", [], "call fflush() after each print"),
+      ("perl", [], "set $| = 1 in it"),
     ]
     // Under this name it is another one on each system.
     let real = name == "awk" ? Files.canonical(file)?.split(separator: "/").last.map(String.init) ?? name : name
-    return remedies.first { real.hasPrefix($0.0) }?.1 ?? "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`"
+    let known = remedies.first { real.hasPrefix($0.program) }
+    let any = "use `answers: any`"
+    if let known, known.flags.contains(where: has) { return "it does not answer every input with one output; \(any) for such a program" }
+    return "it probably holds its output back; " + (known?.text ?? "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`")
+      + ", or \(any) if it does not answer every input"
+  }
+
+  /// Whether the program was given this flag, also together with other letters: `-nu`.
+  private func has(_ flag: String) -> Bool {
+    arguments.dropFirst().contains { argument in
+      if argument == flag { return true }
+      guard flag.count == 2, argument.hasPrefix("-"), !argument.hasPrefix("--"), let letter = flag.last else { return false }
+      return argument.contains(letter)
+    }
   }
 }

@@ -115,6 +115,7 @@ struct Conversation {
         } else if ready[1] || count == 0 {
           // An end that came before it had read a single byte of these says nothing about them.
           let sawNothing = answered == 0 && hasAnswered && !incoming.hasPart && program.unread == outgoing.total
+          program.waitForEnd()
           let how = end()
           if sawNothing { return false }
           throw MessageFailure(
@@ -137,6 +138,7 @@ struct Conversation {
         if !ready[1] { return program }
       }
       if !ready.contains(true) { return program }
+      program.waitForEnd()
       let how = end()
       if how != .exited(0) { exec.note("\(exec.name) ended (\(how?.description ?? "it vanished")); it is started again") }
     }
@@ -157,7 +159,7 @@ struct Conversation {
     // What it has not read yet it cannot answer: it is starting, or busy.
     if program.unread > 0 { return }
     hasWarned = true
-    exec.note("\(exec.name) has read its input and answers nothing: it probably holds its output back; \(exec.unbuffered)")
+    exec.note("\(exec.name) has read its input and answers nothing: \(exec.silence)")
   }
 
   @discardableResult

@@ -67,6 +67,7 @@ package enum Python: LaunchedPlugin {
       a list or a generator hands on each of its items, anything else is one message. `Message(value, port=…)` of the module `ringway` says the same explicitly, hands on a list as one value, and names one of `ports`; `key=…`, any JSON value, decides instead of the key of a reader with `partition`. \
       A class is constructed once in each worker, its instance is called for each message, and `close()` at the end if it has one. \
       An exception is the message's failure, with its traceback in the log; a crash of the process is a death like any other. What is printed goes to the log. \
+      At the end executors and threads that are no daemons are waited for, as an interpreter does. \
       The module is imported before anything starts, to check the name and the arguments.
       """,
     settings: [
@@ -79,14 +80,14 @@ package enum Python: LaunchedPlugin {
         numbers:
           plugin: generate
           with: {count: 1000}
-        root:
+        length:
           plugin: python
           inputs: [numbers]
           processes: auto
-          with: {callable: "math:sqrt", decode: text}
+          with: {callable: "builtins:len", decode: text}
         show:
           plugin: stdout
-          inputs: [root]
+          inputs: [length]
       """,
     resources: { given in
       guard let home = PythonHome.find() else { return [] }

@@ -282,7 +282,9 @@ import Testing
     #expect(folder.lines("out.txt") == numbers && report.stage("work", "errors") == 0)
   }
 
-  @Test(arguments: [("[\"true\"]", "lines", "exit status 0"), ("[sh, -c, 'head -c 1 > /dev/null; kill -9 $$']", "length", "signal 9")])
+  @Test(arguments: [("[\"true\"]", "lines", "exit status 0"), ("[sh, -c, 'head -c 1 > /dev/null; kill -9 $$']", "length", "signal 9"),
+    // It closes its output, and takes its time to end.
+    ("[perl, -e, 'sysread STDIN, my $b, 1; close STDOUT; select(undef, undef, undef, 0.1); exit 2']", "lines", "exit status 2")])
   func aProgramThatNeverAnswersFailsItsMessage(command: String, framing: String, end: String) throws {
     let folder = try TemporaryFolder()
     let (result, report) = try run(try pipeline(folder, ["a", "b"], with: "command: \(command)\nframing: \(framing)"), folder)
@@ -350,6 +352,16 @@ import Testing
     #expect(result.errors.contains("perl has read its input and answers nothing: it probably holds its output back; set $| = 1 in it"))
     let stalled = try #require(Int32(try String(contentsOfFile: folder.path("seen"), encoding: .utf8)))
     #expect(!Running.isAlive(stalled))
+  }
+
+  /// One that has the flag already does not hold anything back.
+  @Test(arguments: ["[grep, --line-buffered, '7$']", "[sed, -nu, '/7$/p']"]) func aProgramThatAnswersOnlySomeInputsIsNamed(command: String) throws {
+    let folder = try TemporaryFolder()
+    let stage = "timeout: 1500ms\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}"
+    let (result, _) = try run(try pipeline(folder, ["1", "7"], stage: stage, with: "command: \(command)"), folder)
+    #expect(result.errors.contains("it does not answer every input with one output; use `answers: any` for such a program"), "\(result.errors)")
+    let (all, _) = try run(try pipeline(folder, ["1", "7"], with: "command: \(command)\nanswers: any"), folder)
+    #expect(all.status == 0 && folder.lines("out.txt") == ["7"], "\(all.errors)")
   }
 
   @Test func aFloodOfErrorsHoldsNothingUp() throws {

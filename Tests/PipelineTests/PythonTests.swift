@@ -461,6 +461,34 @@ import Testing
     #expect(result.status == 0 && project.lines() == (0..<20).map { String($0 * ($0 - 1)) }, "\(result.errors)")
   }
 
+  /// An interpreter ends executors and waits for threads that are no daemons: so does a stage, or their work would be lost without a word.
+  @Test(arguments: ["fork", "spawn"]) func executorsAndThreadsComeToTheirEnd(method: String) throws {
+    let project = try Project("""
+      import concurrent.futures, multiprocessing, threading
+      def double(n): return n * 2
+      later = threading.Event()
+      def write(n):
+        later.wait()
+        with open("late", "a") as file: print(n, file=file)
+      class Work:
+        def __init__(self):
+          self.pool = concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("\(method)"))
+          self.threads = concurrent.futures.ThreadPoolExecutor(1)
+        def __call__(self, value):
+          self.threads.submit(write, value["n"])
+          threading.Thread(target=write, args=[-value["n"]]).start()
+          return self.pool.submit(double, value["n"]).result()
+        def close(self): threading.Timer(0.2, later.set).start()
+      """, """
+      count: {plugin: generate, with: {count: 3}}
+      work: {PY, inputs: [count], with: {callable: "stages:Work"}, directory: .}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == ["0", "2", "4"], "\(result.errors)")
+    #expect(project.lines("late").sorted() == ["-1", "-2", "0", "0", "1", "2"])
+  }
+
   /// A thread of the user's runs while the stage waits for messages: the lock is free then.
   @Test func threadsRunWhileTheStageWaits() throws {
     let project = try Project("""
@@ -522,6 +550,36 @@ import Testing
       """)
     let result = try project.run()
     #expect(result.status == 0 && project.lines() == ["1.5"], "\(result.errors)")
+  }
+
+  /// Arrays and numbers of numpy's inside of other values; its times have no bytes that others would understand.
+  @Test func whatStandsInAnotherValueIsPlain() throws {
+    let project = try Project("""
+      class Made:
+        dtype = "int64"
+        def __init__(self, value): self.value = value
+        def tolist(self): return self.value
+      def values():
+        yield {"n": Made(3), "all": [Made([1, 2.5]), Made(True)]}
+        yield {"set": {1}}
+      """, """
+      values: {PY, with: {callable: "stages:values"}, on_error: {then: drop}}
+      out: {plugin: file.write, inputs: [values], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0 && project.lines() == [#"{"n":3,"all":[[1,2.5],true]}"#], "\(result.errors)")
+    #expect(result.errors.contains("Object of type set is not JSON serializable") && !result.errors.contains("_host.py"), "\(result.errors)")
+  }
+
+  @Test func theExampleOfItsPageRuns() throws {
+    let page = try Ringway.run(["plugins", "python"])
+    let lines = page.output.split(separator: "\n", omittingEmptySubsequences: false)
+    let first = try #require(lines.firstIndex { $0.contains("ringway: 1") })
+    let indent = lines[first].prefix { $0 == " " }.count
+    let folder = try TemporaryFolder()
+    let file = try folder.write("p.yaml", lines[first...].map { $0.dropFirst(indent) }.joined(separator: "\n"))
+    let result = try folder.run(file: file)
+    #expect(result.status == 0 && result.output.split(separator: "\n").count == 1000, "\(result.errors)")
   }
 
   // MARK: The end
@@ -797,8 +855,11 @@ import Testing
     _ = try project.folder.write("helper.py", "name = 'beside the pipeline'")
     let elsewhere = try TemporaryFolder()
     for name in ["json.py", "helper.py", "ctypes.py", "ringway.py"] { _ = try elsewhere.write(name, "raise SystemExit('planted')") }
-    let result = try Ringway.run(["run", project.file, "--progress", "off"], in: elsewhere.url)
-    #expect(result.status == 0 && project.lines() == ["beside the pipeline"], "\(result.errors)")
+    // An empty element is what `$PYTHONPATH:/more` leaves where there was none.
+    for path in [nil, ":/nowhere", "/nowhere:"] {
+      let result = try Ringway.run(["run", project.file, "--progress", "off"], in: elsewhere.url, environment: path.map { ["PYTHONPATH": $0] } ?? [:])
+      #expect(result.status == 0 && project.lines() == ["beside the pipeline"], "\(path ?? "without"): \(result.errors)")
+    }
   }
 
   @Test func theActiveVirtualEnvironmentIsUsed() throws {
@@ -837,7 +898,10 @@ import Testing
     ("stages:work", "arguments: {facter: 2}", "work has no argument 'facter'", "did you mean 'factor'?"),
     ("stages:needy", "", "needy(value): missing a required argument: 'path'", "needy(value, path)"),
     ("stages:Plain", "", "instances of Plain cannot be called", "__call__(self, value)"),
+    ("stages:Two", "", "Two.__call__(self, value): missing a required argument: 'other'", "Two.__call__(self, value, other)"),
+    ("needs:work", "", "ModuleNotFoundError: No module named 'nowhere'", "needs.py:2)"),
     ("stages:coroutine", "", "coroutine is a coroutine function", "asyncio.run"),
+    ("stages:stream", "", "stream is an asynchronous generator function", "make it a plain generator"),
     ("stages:work", "batch: 8, decode: view", "a view is of one message", "leave out `batch`"),
   ])
   func mistakesAreNamedAtTheirLine(callable: String, more: String, error: String, remedy: String) throws {
@@ -846,7 +910,10 @@ import Testing
       def work(value, factor=1): return value
       def needy(value, path): return value
       class Plain: pass
+      class Two:
+        def __call__(self, value, other): pass
       async def coroutine(value): return value
+      async def stream(value): yield value
       """, """
       count: {plugin: generate, with: {count: 1}}
       work: {PY, inputs: [count], with: {callable: "\(callable)"\(more.isEmpty ? "" : ", " + more)}}
@@ -854,6 +921,7 @@ import Testing
       """)
     _ = try project.folder.write("broken.py", "def work(value):\n  return )\n")
     _ = try project.folder.write("raises.py", "{}['x']\n")
+    _ = try project.folder.write("needs.py", "import sys\nimport nowhere\n")
     _ = try project.folder.write("leaves.py", "raise SystemExit(3)\n")
     let result = try Ringway.run(["validate", project.file])
     #expect(result.status == 78 && result.errors.contains(error) && (remedy.isEmpty || result.errors.contains(remedy)), "\(result.errors)")

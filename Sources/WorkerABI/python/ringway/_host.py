@@ -1,8 +1,21 @@
 """Finds what a stage calls, and turns values into bytes. Used by check.py before a run and by worker.py in it."""
 
 import importlib
-import json
+import os
 import sys
+
+
+def leave_out_current_folder():
+    """An empty element of PYTHONPATH is the current folder, and seldom meant: `$PYTHONPATH:/more` has one where there was no PYTHONPATH."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if len(named) > 1 and "" in named:
+        here = os.getcwd()
+        if here not in named:
+            sys.path[1:] = [p for p in sys.path[1:] if p not in ("", here)]
+
+
+leave_out_current_folder()
+import json  # noqa: E402
 
 
 class Problem(Exception):
@@ -36,6 +49,17 @@ def describe(error):
     return f"{name}: {text}" if text else name
 
 
+def place(error):
+    """` (file:line)` of the user's line that raised it last; nothing when there is none."""
+    where, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "importlib" not in file and file != __file__:
+            where = f" ({file}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return where
+
+
 def find(callable_):
     """The object that `module:name` names.
 
@@ -48,16 +72,9 @@ def find(callable_):
         remedy = f"the interpreter is {sys.executable}"
         if error.name == module_name.partition(".")[0]:
             remedy += f"; modules are looked for in {sys.path[0]} first"
-        raise Problem("callable", describe(error), remedy) from error
+        raise Problem("callable", describe(error) + place(error), remedy) from error
     except BaseException as error:  # an import may also exit
-        import inspect
-
-        where = ""
-        for frame in inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []:
-            if "importlib" not in frame.filename and not frame.filename.endswith("_host.py"):
-                where = f" ({frame.filename}:{frame.lineno})"
-        if isinstance(error, SyntaxError):
-            where = ""
+        where = "" if isinstance(error, SyntaxError) else place(error)
         raise Problem("callable", f"the module {module_name} cannot be imported: {describe(error)}{where}") from error
     for part in name.split("."):
         try:
@@ -79,7 +96,9 @@ def check(callable_, arguments, kind, batch=None):
         raise Problem("callable", f"{callable_} is a {type(target).__name__}, which cannot be called")
     name = callable_.partition(":")[2]
     kinds = code_flags(target)
-    if kinds & (COROUTINE | ASYNC_GENERATOR):
+    if kinds & ASYNC_GENERATOR:
+        raise Problem("callable", f"{name} is an asynchronous generator function, and nothing iterates over it", "make it a plain generator: `def` for `async def`")
+    if kinds & COROUTINE:
         raise Problem("callable", f"{name} is a coroutine function, and nothing awaits it", "wrap it: `def f(x): return asyncio.run(g(x))`")
     if kind == "sink" and kinds & GENERATOR:
         raise Problem("callable", f"{name} is a generator function, and a sink takes no values from it", "let it do its work without yield")
@@ -87,6 +106,9 @@ def check(callable_, arguments, kind, batch=None):
         bind(target, [], arguments, name)
         if kind != "source" and "__call__" not in dir_of(target):
             raise Problem("callable", f"instances of {name} cannot be called", f"give {name} a method `__call__(self, value)`")
+        method = next((vars(base)["__call__"] for base in target.__mro__ if "__call__" in vars(base)), None)
+        if kind != "source" and type(method) is type(bind):
+            bind(method, ["self", "value"], {}, f"{name}.__call__")
         if kind == "source" and not any(n in dir_of(target) for n in ("__iter__", "__call__")):
             raise Problem("callable", f"instances of {name} make no values", f"give {name} a method `__iter__(self)`")
     elif callable(target):
@@ -155,21 +177,30 @@ def bind(target, values, arguments, name):
         takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         unknown = [k for k in arguments if k not in signature.parameters and not takes_any]
         near = difflib.get_close_matches(unknown[0], list(signature.parameters), 1) if unknown else []
-        setting = "arguments" if arguments or "missing" in str(error) else "callable"
+        setting = "arguments" if arguments else "callable"
         remedy = f"did you mean {near[0]!r}?" if near else f"it is defined as {name}{signature}"
         message = f"{name} has no argument {unknown[0]!r}" if unknown else f"{name}({given}): {error}"
         raise Problem(setting, message, remedy) from error
 
 
 FORMATS = {"bytes": 0, "text": 1, "json": 2}
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def plain(value):
+    """What stands in another value and is none that JSON knows: an array of numpy's as a list, its number as a number."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return value.tolist()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=plain).encode
 
 
 def to_json(value):
     try:
         return _dumps(value).encode(), 2
     except UnicodeEncodeError:  # a surrogate alone, which JSON can only say in an escape
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode(), 2
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=plain).encode(), 2
 
 
 def to_key(value):
@@ -184,7 +215,10 @@ def to_text(value):
 
 
 def to_bytes(value):
-    view = memoryview(value)
+    try:
+        view = memoryview(value)
+    except ValueError as error:  # numpy's times
+        raise TypeError(f"{error}: hand on its astype(str).tolist(), say") from None
     if "O" in view.format:
         raise TypeError("an array of objects has no bytes of its own: hand on its tolist(), say")
     return (value if view.c_contiguous else view.tobytes()), 0
@@ -202,9 +236,10 @@ def to_anything(value):
     if isinstance(value, (dict, list, tuple, int, float)) or value is None:
         return to_json(value)
     try:
-        return to_bytes(value)  # array.array, ctypes, … have buffers and no common type
+        made = to_bytes(value)  # array.array, ctypes, … have buffers and no common type
     except TypeError:
-        return to_json(value)
+        made = None
+    return made or to_json(value)
 
 
 ENCODERS = {"auto": to_anything, "json": to_json, "text": to_text, "bytes": to_bytes}

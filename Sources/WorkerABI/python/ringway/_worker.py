@@ -73,10 +73,15 @@ class Host:
 
 
 def described(kind, value, trace):
-    """An exception in one line, and with its traceback, in which nothing of this file stands."""
+    """An exception in one line, and with its traceback, in which nothing of ours stands."""
     import traceback
 
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    ours = (__file__, host.__file__)
+    last = trace
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    # A value that cannot be encoded fails in our own lines, below those of the json module.
+    while trace is not None and (last.tb_frame.f_code.co_filename in ours or trace.tb_frame.f_code.co_filename in ours):
         trace = trace.tb_next
     text = traceback.format_exception_only(kind, value)[-1].strip()
     return text.split("\n")[0][:1000], "".join(traceback.format_exception(kind, value, trace))
@@ -203,14 +208,24 @@ def main():
     if code == 0:
         import atexit
 
+        end_threads()
         atexit._run_exitfuncs()
         for error in flush_files():
             text = f"a file that the stage has left open could not be written, and what was in its buffer is lost: {host.describe(error)}"
             library.fail(text.encode("utf-8", "surrogateescape"), 74)
             code = 74
     flush()
-    # Threads of the user's are not waited for: everything has been handed over.
     os._exit(code)
+
+
+def end_threads():
+    """Ends executors and waits for threads that are no daemons, before anything else ends, as the interpreter does (Py_FinalizeEx)."""
+    shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
+    if shutdown is not None:
+        try:
+            shutdown()
+        except Exception as error:
+            log(described(type(error), error, error.__traceback__)[1])
 
 
 def flush_files():
