@@ -86,8 +86,16 @@ extension Planner {
       "unknown-port", "the stage \"\(draft.name)\" has no port \(shown(item, port))", span, path,
       near.map { "did you mean \"\(draft.name).\($0)\"?" }
         ?? (!ports.isEmpty ? "its ports: \(Self.named(draft.name, ports))"
-          : isSink ? "it is a sink and hands nothing on but `\(draft.name).dead_letter`" : "write \"\(draft.name)\" for its messages"))
+          : isSink ? "it is a sink and hands nothing on but `\(draft.name).dead_letter`" : "write \"\(draft.name)\" for its messages" + Self.orDeclared(port, draft.spec)))
     return false
+  }
+
+  /// How a plugin whose ports are a setting gets one.
+  private static func orDeclared(_ port: String, _ spec: PluginSpec?) -> String {
+    guard let setting = spec?.ports.setting, let declared = spec?.settings.first(where: { $0.name == setting }),
+      declared.accepts(Node(.sequence([Node(.string(port))])))
+    else { return "" }
+    return ", or add `\(setting): [\(port)]` to its `with`"
   }
 
   private static func named(_ stage: String, _ ports: [String]) -> String {

@@ -928,6 +928,16 @@ import Testing
     #expect(result.errors.contains("p.yaml:4:") && !result.errors.contains("Traceback"), "\(result.errors)")
   }
 
+  @Test func aPortThatWasNotDeclaredIsAddedByItsSetting() throws {
+    let project = try Project("def work(value): return value\n", """
+      count: {plugin: generate, with: {count: 1}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      out: {plugin: discard, inputs: [work.large]}
+      """)
+    let result = try Ringway.run(["validate", project.file])
+    #expect(result.status == 78 && result.errors.contains("= write \"work\" for its messages, or add `ports: [large]` to its `with`"), "\(result.errors)")
+  }
+
   @Test func aSinkThatIsAGeneratorIsAMistake() throws {
     let project = try Project("""
       def take(value): yield value
