@@ -77,15 +77,26 @@ def lay_out(sources: pathlib.Path, mutant: Mutant | None) -> None:
         write(PACKAGE / name, data)
 
 
+def kill_session(session: int) -> None:
+    """Kills every process of a session: the tests' own is in a group of its own (proc_pid_stat(5))."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                if int(file.read().rpartition(")")[2].split()[3]) == session:
+                    os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            pass
+
+
 def run(command: list[str], deadline: float) -> tuple[int | None, str]:
-    """The status, None at the deadline, and the output. A group of its own, so that nothing is left behind."""
+    """The status, None at the deadline, and the output. A session of its own, so that nothing is left behind."""
     process = subprocess.Popen(
         command, cwd=PACKAGE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
     try:
         output, _ = process.communicate(timeout=deadline)
         return process.returncode, output
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_session(process.pid)
         output, _ = process.communicate()
         return None, output
 
