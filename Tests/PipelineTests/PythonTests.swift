@@ -862,6 +862,21 @@ import Testing
     }
   }
 
+  /// From 3.11 on an interpreter itself refuses to start so.
+  @Test(arguments: ["3.9", "3.10"]) func aCurrentFolderThatIsGoneDoesNoHarm(version: String) throws {
+    guard let found = interpreter(version) else { return }
+    let project = try Project("def work(value): return value\n", """
+      count: {plugin: generate, with: {count: 1}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      """, python: found)
+    let gone = try TemporaryFolder()
+    let command = "rmdir \"$PWD\" && exec \"$0\" validate \"$1\""
+    let running = try Running(
+      ["-c", command, Ringway.binary.path, project.file], in: gone.url, environment: ["PYTHONPATH": ":/nowhere"], executable: URL(fileURLWithPath: "/bin/sh"))
+    let result = try running.finish()
+    #expect(!result.errors.contains("FileNotFoundError") && !result.errors.contains("could not check the stage"), "\(result.errors)")
+  }
+
   @Test func theActiveVirtualEnvironmentIsUsed() throws {
     let folder = try TemporaryFolder()
     let make = Process()

@@ -9,7 +9,10 @@ def leave_out_current_folder():
     """An empty element of PYTHONPATH is the current folder, and seldom meant: `$PYTHONPATH:/more` has one where there was no PYTHONPATH."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if len(named) > 1 and "" in named:
-        here = os.getcwd()
+        try:
+            here = os.getcwd()
+        except OSError:  # the folder is gone, and with it what could be imported from there
+            return
         if here not in named:
             sys.path[1:] = [p for p in sys.path[1:] if p not in ("", here)]
 
