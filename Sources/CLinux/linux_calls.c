@@ -5,7 +5,6 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -52,8 +52,6 @@ int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak
 }
 int linux_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 int linux_child_subreaper(int on) { return prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0); }
-int linux_close_from(void *file_actions, int first) { return posix_spawn_file_actions_addclosefrom_np(file_actions, first); }
-int linux_change_directory(void *file_actions, const char *path) { return posix_spawn_file_actions_addchdir_np(file_actions, path); }
 int linux_signalfd(int fd, const void *set) { return signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK); }
 int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 int linux_timer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
@@ -117,11 +115,68 @@ int linux_unread(int fd) {
   return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
 }
 
+/* Room for as many as the kernel takes at once (SCM_MAX_FD), aligned as a header of theirs must be. */
+union rights {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(LINUX_MOST_SENT * sizeof(int))];
+};
+
+int linux_send_descriptors(int socket, const int *fds, int count) {
+  if (count < 1 || count > LINUX_MOST_SENT) {
+    errno = EINVAL;
+    return -1;
+  }
+  char byte = 0;
+  struct iovec part = { &byte, 1 };
+  union rights rights;
+  memset(&rights, 0, sizeof rights);
+  struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = rights.bytes };
+  message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+  memcpy(CMSG_DATA(header), fds, (size_t)count * sizeof(int));
+  ssize_t sent;
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -1 : 0;
+}
+
+int linux_receive_descriptors(int socket, int *fds, int capacity) {
+  char byte;
+  struct iovec part = { &byte, 1 };
+  union rights rights;
+  struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = rights.bytes, .msg_controllen = sizeof rights.bytes };
+  ssize_t got;
+  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got <= 0) return (int)got;
+  int count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int here = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (int i = 0; i < here; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof fd);
+      if (count < capacity) fds[count++] = fd; else close(fd);
+    }
+  }
+  /* Some did not come: this process may have no more. */
+  if (count == 0 || message.msg_flags & MSG_CTRUNC) {
+    while (count > 0) close(fds[--count]);
+    errno = EMFILE;
+    return -1;
+  }
+  return count;
+}
+
 extern char **environ;
 
 /* Between vfork(2) and execve(2) the child runs in the caller's memory: it calls nothing but system calls, and says what failed
    through a variable of the caller. No handler may run in it meanwhile, so every signal is blocked across the call. */
-int linux_spawn_companion(const char *path, char *const arguments[], const int *fds, int count) {
+int linux_spawn(const char *path, char *const arguments[], char *const environment[], const char *directory, int leads_group, const int *fds,
+                int count) {
   sigset_t all, before;
   pid_t parent = getpid();
   volatile int failed = 0;
@@ -132,6 +187,8 @@ int linux_spawn_companion(const char *path, char *const arguments[], const int *
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) goto fail;
     /* The parent may have died before that call; then it is somebody else's child by now. */
     if (getppid() != parent) _exit(127);
+    if (leads_group && setpgid(0, 0) != 0) goto fail;
+    if (directory != NULL && chdir(directory) != 0) goto fail;
     for (int i = 0; i < count; i++) if (dup2(fds[i], i) < 0) goto fail;
     if (syscall(SYS_close_range, count, ~0U, 0) != 0) goto fail;
     /* What is ignored stays so across execve(2); a handler does not. The system call itself, since glibc's own refuses the two
@@ -142,7 +199,7 @@ int linux_spawn_companion(const char *path, char *const arguments[], const int *
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(path, arguments, environ);
+    execve(path, arguments, environment != NULL ? environment : environ);
   fail:
     failed = errno;
     _exit(127);

@@ -5,6 +5,7 @@ import Plans
 import Rings
 import Schemas
 import Specs
+import Supervision
 
 /// The one way from a file to a plan. `run`, `validate` and `graph` all take it, so they say the same and end with the
 /// same code.
@@ -19,8 +20,9 @@ struct Check {
 
   var errors: Int { diagnostics.count { $0.severity == .error } }
 
+  /// - Parameter prestarted: starts workers while other programs still look at their part of the file, as soon as nothing else is wrong
   /// - Throws: `Unreadable` when there is no file to check
-  init(_ file: String, overrides: [Override]) throws(Unreadable) {
+  init(_ file: String, overrides: [Override], prestarting prestarted: PrestartedWorkers? = nil) throws(Unreadable) {
     let text = try Check.read(file)
     let folder = Check.directory(of: file)
     let (document, syntax) = text.document()
@@ -46,12 +48,19 @@ struct Check {
     }
     let shown = expanded.secrets.isEmpty ? text : text.masked(expanded.secrets.masked)
     source = shown.masking(SecretPlaces.places(in: document, catalog: catalog))
-    let (plan, planned) = Planner.plan(expanded.node, file: file, directory: folder, catalog: catalog, surroundings: Check.surroundings())
-    let schema = Schema.trusted(PipelineSchema.json(catalog: catalog))
-    let all = Check.joined(expanded, expanded.attributed(schema.validate(expanded.node)), expanded.attributed(planned))
+    let planning = Planner.plan(expanded.node, file: file, directory: folder, catalog: catalog, surroundings: Check.surroundings())
+    var invalid: [Diagnostic] = []
+    let answers = Check.ask(
+      planning.questions,
+      meanwhile: {
+        invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
+        if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
+      }, interrupted: { prestarted?.discard() })
+    let planned = planning.diagnostics + planning.problems(answers)
+    let all = Check.joined(expanded, expanded.attributed(invalid), expanded.attributed(planned))
     // A library that cannot be used explains every plugin that is not there.
     diagnostics = Diagnostic.sorted(native + (native.isEmpty ? all : all.filter { $0.code != "unknown-plugin" && !$0.path.hasSuffix(".plugin") }))
-    self.plan = diagnostics.contains { $0.severity == .error } ? nil : plan
+    plan = diagnostics.contains { $0.severity == .error } ? nil : planning.plan
   }
 
   /// What three looks at one file have found, each thing once.
@@ -84,9 +93,12 @@ struct Check {
   /// The plan of a file, for a command that goes no further without one: what is wrong has been said when this throws.
   ///
   /// - Parameter refused: told in one sentence why there is none
-  static func plan(_ file: String, _ overrides: OverrideOptions, refused: (Specs.ExitCode, String) -> Void = { _, _ in }) throws -> Plan {
+  static func plan(
+    _ file: String, _ overrides: OverrideOptions, prestarting prestarted: PrestartedWorkers? = nil,
+    refused: (Specs.ExitCode, String) -> Void = { _, _ in }
+  ) throws -> Plan {
     let check: Check
-    do throws(Unreadable) { check = try Check(file, overrides: overrides.set) } catch {
+    do throws(Unreadable) { check = try Check(file, overrides: overrides.set, prestarting: prestarted) } catch {
       Output.say("ringway: \(error.text)\n")
       refused(.noInput, error.text)
       throw Specs.ExitCode.noInput.end
@@ -118,9 +130,30 @@ struct Check {
   }
 
   /// A check that takes long says what it is at.
-  private static func sayOfSlow(_ question: Surroundings.Question, _ said: [UInt8]) {
-    let doing = Surroundings.Answer.doing(said)?.text
+  private static func sayOfSlow(_ question: Planning.Question, _ said: [UInt8]) {
+    let doing = Planning.Answer.doing(said)?.text
     Output.say("ringway: \(question.program) still checks the file" + (doing.map { ", and is at `\($0)`" } ?? "") + "\n")
+  }
+
+  /// Asks other programs, all at the same time.
+  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void, interrupted: () -> Void) -> [Planning.Answer] {
+    let orders = questions.map { question in
+      var environment = Machine.environment()
+      environment.removeAll { old in question.environment.contains { $0.name == old.name } }
+      var order = ChildProcess.Order(
+        arguments: [question.program] + question.arguments, environment: (environment + question.environment).map { "\($0.name)=\($0.value)" },
+        directory: question.directory, descriptors: [])
+      order.program = question.program
+      return (order, Array(question.input.utf8))
+    }
+    let outcomes = Programs.ask(
+      orders, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }), meanwhile: meanwhile, interrupted: interrupted)
+    return outcomes.map { outcome in
+      switch outcome {
+      case .answered(let bytes): .answered(bytes)
+      case .failed(let reason, let said): .failed(reason, said: said)
+      }
+    }
   }
 
   static func surroundings() -> Surroundings {
@@ -144,19 +177,6 @@ struct Check {
     all.program = { name, environment, directory in
       let path = environment.last { $0.name == "PATH" }?.value ?? Machine.environment().first { $0.name == "PATH" }?.value
       return Programs.find(name, path: path, directory: directory)
-    }
-    all.ask = { question in
-      var environment = Machine.environment()
-      environment.removeAll { old in question.environment.contains { $0.name == old.name } }
-      let order = ChildProcess.Order(
-        arguments: [question.program] + question.arguments, environment: (environment + question.environment).map { "\($0.name)=\($0.value)" },
-        directory: question.directory, descriptors: [])
-      var program = order
-      program.program = question.program
-      switch Programs.ask(program, input: Array(question.input.utf8), within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(question, $0) })) {
-      case .answered(let bytes): return .answered(bytes)
-      case .failed(let reason, let said): return .failed(reason, said: said)
-      }
     }
     all.filterProblem = { JQFilter.problem(with: $0, in: "key")?.message }
     all.ringBytes = { queue, producers, consumers in

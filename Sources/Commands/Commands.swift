@@ -17,13 +17,13 @@ package enum Commands {
 
   /// What this program can run: the built-ins, and what a program with plugins of its own has added before anything else.
   // Unsafe: written by the first lines of main alone, while there is one thread.
-  nonisolated(unsafe) private(set) static var plugins = Catalog.all + [.launched(Python.self)]
+  nonisolated(unsafe) private(set) static var plugins = Catalog.all
   nonisolated(unsafe) private(set) static var ringStart = RingStart.zero
 
   /// The keys of partitions are jq filters.
   private static func keys(_ rule: PartitionRule) throws -> Partition.KeyReader { try PartitionKey(rule.key, isText: rule.input == .text).read }
 
-  static var specs: [PluginSpec] { plugins.map(\.spec) }
+  static var specs: [PluginSpec] { plugins.map(\.spec) + [Python.spec] }
 
   /// Runs the command line that this process was started with: a worker's, or a person's.
   ///

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Plans
+import Supervision
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -46,13 +47,15 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
-    let plan = try Check.plan(file, overrides) { settings.reportRefusal(of: file, $0, $1) }
+    let prestarted = PrestartedWorkers()
+    defer { prestarted.discard() }
+    let plan = try Check.plan(file, overrides, prestarting: prestarted) { settings.reportRefusal(of: file, $0, $1) }
     var chaos = chaos
     if chaos != nil {
       let seed = chaosSeed ?? Int.random(in: 1...999_999)
       chaos?.seed = seed
       if !common.quiet { Output.say("ringway: chaos with --chaos-seed \(seed)\n") }
     }
-    try settings.run(plan, common, chaos: chaos)
+    try settings.run(plan, common, chaos: chaos, prestarted: prestarted)
   }
 }

@@ -28,7 +28,7 @@ struct RunSettings: ParsableArguments {
   }
 
   /// Runs a plan to its end, and ends the command with the run's code.
-  func run(_ plan: Plan, _ common: CommonOptions, chaos: Chaos? = nil) throws {
+  func run(_ plan: Plan, _ common: CommonOptions, chaos: Chaos? = nil, prestarted: PrestartedWorkers? = nil) throws {
     var reportFile: ReportFile?
     if let report {
       do throws(ReportFile.Refusal) { reportFile = try ReportFile(report, for: plan) } catch {
@@ -39,7 +39,7 @@ struct RunSettings: ParsableArguments {
     let screen = Screen(plan, progress, common)
     var options = RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end)
     options.chaos = chaos
-    let result = Supervision.run(plan, options: options, observer: screen)
+    let result = Supervision.run(plan, options: options, prestarted: prestarted, observer: screen)
     screen.finish(result)
     if let reportFile {
       do throws(ReportFile.Refusal) { try reportFile.write(result) } catch {

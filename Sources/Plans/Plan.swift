@@ -84,6 +84,8 @@ package struct Stage: Sendable {
   package var plugin: String
   /// The shared library that brings the plugin, absolute; nil for one of this program.
   package var library: String?
+  /// The program that its workers are; nil where they are this one.
+  package var launch: Launch?
   package var kind: PluginSpec.Kind
   /// What it reads, in the order of the file, each once: stages, or their ports as `STAGE.PORT`. Empty for a source.
   package var inputs: [String]
@@ -201,7 +203,7 @@ package struct RestartLimits: Sendable, Equatable {
 }
 
 /// What each process of a stage may use; nil leaves what it inherits. A worker puts itself under them before it opens its
-/// plugin, and the programs that it becomes or starts inherit them, each with a count of its own.
+/// plugin, and the programs that it starts inherit them, each with a count of its own.
 package struct ProcessLimits: Sendable, Equatable {
   /// Private memory (getrlimit(2), RLIMIT_DATA): heap, stacks and other writable memory that is not shared. Not the address space
   /// (RLIMIT_AS), since the queues are mapped there as large as they may become, whether anybody touches them or not: the limit

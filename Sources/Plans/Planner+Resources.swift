@@ -22,7 +22,7 @@ extension Planner {
       }
     }
     for use in files.read { checkRead(use, files) }
-    for group in inspections.groups { inspect(group) }
+    self.inspections = inspections
   }
 
   /// A file as one stage's setting names it.
@@ -136,7 +136,7 @@ extension Planner {
 
   // MARK: Programs
 
-  private func program(_ name: String, _ draft: Draft) -> String? { surroundings.program(name, draft.stage.environment, directory) }
+  func program(_ name: String, _ draft: Draft) -> String? { surroundings.program(name, draft.stage.environment, directory) }
 
   private mutating func checkProgram(_ name: String, _ use: Use) {
     if program(name, use.draft) != nil { return }
@@ -158,66 +158,6 @@ extension Planner {
       self.report(
         "missing-program", isPath ? "there is no program \(shown(use.node, name))" : "there is no program \(shown(use.node, name)) on the PATH",
         use.span, use.at, isPath ? fromHere(name) : "install it, or give its path")
-    }
-  }
-
-  /// What is asked of one program in the same surroundings is asked at once.
-  private struct Inspections {
-    struct Group {
-      var program: String
-      var arguments: [String]
-      var drafts: [Draft]
-      var requests: [JSON]
-    }
-
-    var groups: [Group] = []
-
-    mutating func add(_ inspection: Inspection, _ draft: Draft, _ program: String?) {
-      guard let program else { return }
-      var pairs: [(String, JSON)] = [("kind", .string(draft.stage.kind.rawValue))]
-      if case .object(let own) = inspection.request { pairs += own }
-      let same = groups.firstIndex { group in
-        guard let first = group.drafts.first?.stage else { return false }
-        return group.program == program && group.arguments == inspection.arguments && first.directory == draft.stage.directory
-          && first.environment.elementsEqual(draft.stage.environment, by: ==)
-      }
-      if let same {
-        groups[same].drafts.append(draft)
-        groups[same].requests.append(.object(pairs))
-      } else {
-        groups.append(Group(program: program, arguments: inspection.arguments, drafts: [draft], requests: [.object(pairs)]))
-      }
-    }
-  }
-
-  private mutating func inspect(_ group: Inspections.Group) {
-    guard let first = group.drafts.first else { return }
-    let answer = surroundings.ask(
-      Surroundings.Question(
-        program: group.program, arguments: group.arguments, environment: first.stage.environment, directory: first.stage.directory,
-        input: JSON.array(group.requests).compact))
-    switch answer {
-    case .failed(let reason, let said):
-      // It has said for which of the stages it does what, before it does it.
-      let last = Surroundings.Answer.doing(said)
-      let draft = last.flatMap { group.drafts.indices.contains($0.request) ? group.drafts[$0.request] : nil } ?? first
-      let doing = last.map { " at `\($0.text)`" } ?? ""
-      let remedy = doing.isEmpty ? "is it the right program?" : "what a module does when it is imported, it does here and in each worker: it must end, and crash neither"
-      report("inspection", "\(group.program) could not check the stage\(doing): \(reason)", draft.place("with", "callable"), draft.path + ".with", remedy)
-    case .answered(let bytes):
-      // The answer is the last line.
-      let answers = bytes.split(separator: UInt8(ascii: "\n")).last.flatMap { JSONText.parse(Array($0)).node?.items } ?? []
-      if answers.count != group.drafts.count {
-        return report("inspection", "\(group.program) gave an answer that is none", first.place("with"), first.path + ".with", "is it the right program?")
-      }
-      for (draft, problems) in zip(group.drafts, answers) {
-        for problem in problems.items ?? [] {
-          let setting = problem["setting"]?.string ?? ""
-          report(
-            "plugin-setting", problem["message"]?.string ?? "it is refused", draft.place("with", setting), draft.path + ".with." + setting,
-            problem["remedy"]?.string)
-        }
-      }
     }
   }
 

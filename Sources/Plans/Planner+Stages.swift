@@ -144,6 +144,9 @@ extension Planner {
     diagnostics += found
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)
+    draft.stage.launch = spec.launch(settings).flatMap { launch in
+      program(launch.program, draft).map { Launch(program: $0, arguments: launch.arguments) }
+    }
     draft.stage.ports = spec.ports.names(settings)
     draft.hasSettings = true
     draft.jointSetting = spec.joins(settings)

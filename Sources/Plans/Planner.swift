@@ -12,6 +12,8 @@ package struct Planner {
   let catalog: [String: PluginSpec]
   let surroundings: Surroundings
   var diagnostics: [Diagnostic] = []
+  /// What is to be asked of other programs.
+  var inspections = Inspections()
   /// The stages that could be read, in the order of the file.
   var drafts: [Draft] = []
   /// How many more names may be compared in search of the one that was meant: a file of thousands of wrong names must
@@ -46,13 +48,10 @@ package struct Planner {
   ///   - document: expanded; its places are those of the file
   ///   - directory: the folder of the pipeline file, absolute
   ///   - catalog: every plugin that there is
-  /// - Returns: the plan, or nil when anything was wrong
-  package static func plan(
-    _ document: Node, file: String, directory: String, catalog: [PluginSpec], surroundings: Surroundings
-  ) -> (plan: Plan?, diagnostics: [Diagnostic]) {
+  package static func plan(_ document: Node, file: String, directory: String, catalog: [PluginSpec], surroundings: Surroundings) -> Planning {
     var planner = Planner(document, file, directory, catalog, surroundings)
     let plan = planner.plan()
-    return (planner.diagnostics.contains { $0.severity == .error } ? nil : plan, planner.diagnostics)
+    return Planning(planner.diagnostics.contains { $0.severity == .error } ? nil : plan, planner.diagnostics, planner.inspections)
   }
 
   private init(_ document: Node, _ file: String, _ directory: String, _ catalog: [PluginSpec], _ surroundings: Surroundings) {

@@ -28,31 +28,6 @@ package struct Surroundings: Sendable {
 
   /// The file of a program, absolute: a name is looked up in the stage's PATH, a path is relative to the pipeline file's folder.
   package var program: @Sendable (_ name: String, _ environment: [(name: String, value: String)], _ directory: String) -> String? = { _, _, _ in nil }
-  /// Runs a program that answers to a question (`Inspection`).
-  package var ask: @Sendable (Question) -> Answer = { _ in .failed("nobody can be asked") }
-
-  package struct Question: Sendable {
-    /// Absolute.
-    package var program: String
-    package var arguments: [String]
-    /// Added to what this program has.
-    package var environment: [(name: String, value: String)]
-    package var directory: String?
-    package var input: String
-  }
-
-  package enum Answer: Sendable {
-    case answered([UInt8])
-    /// Why there is no answer, and what it had said before.
-    case failed(String, said: [UInt8] = [])
-
-    /// What a program has said last of what it is about to do, and for which of the requests.
-    package static func doing(_ said: [UInt8]) -> (text: String, request: Int)? {
-      guard let line = said.split(separator: UInt8(ascii: "\n")).last, let node = JSONText.parse(Array(line)).node else { return nil }
-      return node["doing"]?.string.map { ($0, node["stage"]?.integer ?? 0) }
-    }
-  }
-
   package struct Identity: Sendable, Hashable {
     package var device: UInt64
     package var inode: UInt64

@@ -13,6 +13,9 @@ package struct WorkOrder: Sendable {
     package static let first: Int32 = 5
   }
 
+  /// The last argument of a worker that has been started before its run, and gets the order and what comes after it over its control line.
+  package static let prestarted = "prestarted"
+
   /// A ring's descriptor and the worker's waiting place in it.
   package struct Attachment: Sendable, Equatable {
     package var descriptor: Int

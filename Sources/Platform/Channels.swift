@@ -23,6 +23,37 @@ package enum Channel {
     return (ends[0], ends[1])
   }
 
+  /// The most descriptors that can be handed over together.
+  package static let mostHandedOver = Int(LINUX_MOST_SENT)
+
+  /// Hands copies of descriptors over to the process at the other end of a socket (unix(7), SCM_RIGHTS). Never waits.
+  ///
+  /// - Throws: also when that process is gone (EPIPE), or too many are under way (ETOOMANYREFS)
+  package static func handOver(_ descriptors: [Int32], over socket: Int32) throws(SystemError) {
+    if linux_send_descriptors(socket, descriptors, Int32(clamping: descriptors.count)) != 0 { throw SystemError("sendmsg", "") }
+  }
+
+  /// Waits for what is handed over, and puts it in order from a number on; whatever was open by one of these numbers is closed. Programs
+  /// that this process becomes or starts inherit them.
+  ///
+  /// - Returns: false when the other end is closed
+  package static func takeOver(from socket: Int32, first: Int32) throws(SystemError) -> Bool {
+    var received = [Int32](repeating: -1, count: mostHandedOver)
+    let count = linux_receive_descriptors(socket, &received, Int32(clamping: received.count))
+    if count < 0 { throw SystemError("recvmsg", "") }
+    received.removeLast(received.count - Int(count))
+    defer { for fd in received { close(fd) } }
+    // Every source lies above every target, so that none overwrites what a later one needs.
+    for (i, fd) in received.enumerated() where fd < first + count {
+      let copy = linux_fcntl(fd, F_DUPFD_CLOEXEC, Int(first + count))
+      if copy < 0 { throw SystemError("fcntl", "") }
+      close(fd)
+      received[i] = copy
+    }
+    for (i, fd) in received.enumerated() where dup2(fd, first + Int32(clamping: i)) < 0 { throw SystemError("dup2", "") }
+    return count > 0
+  }
+
   /// A memfd with this content, to be read from its beginning. Nothing of it stands in the file system.
   package static func memoryFile(_ bytes: [UInt8], name: String) throws(SystemError) -> Int32 {
     let fd = linux_memfd(name)

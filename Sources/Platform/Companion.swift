@@ -77,19 +77,10 @@ package struct Companion {
     let results = try take(output)
     let complaints = try take(errors)
 
-    // Every one lies above the places that they go to, so that none overwrites what a later one needs.
-    let count = Int32(clamping: theirs.count)
-    var copies: [Int32] = []
-    defer { for fd in copies { close(fd) } }
-    for i in theirs.indices where theirs[i] < count {
-      let copy = linux_fcntl(theirs[i], F_DUPFD_CLOEXEC, Int(count))
-      if copy < 0 { throw SystemError("fcntl", program) }
-      copies.append(copy)
-      theirs[i] = copy
-    }
-    let pid = withCStrings(arguments) { linux_spawn_companion(program, $0, theirs, count) }
-    if pid < 0 { throw SystemError("execve", program) }
-    process = try ChildProcess(started: pid, program)
+    var order = ChildProcess.Order(arguments: arguments, descriptors: theirs)
+    order.program = program
+    order.leadsGroup = false
+    process = try ChildProcess.spawn(order)
     isStarted = true
     for fd in handed { close(fd) }
     for fd in ours { Descriptors.setNonBlocking(fd) }

@@ -36,7 +36,7 @@ package enum CurrentProcess {
     case processorTime
   }
 
-  /// Limits this process and every program that it becomes or starts, which cannot raise it again (setrlimit(2)). A limit that is
+  /// Limits this process and every program that it starts, which cannot raise it again (setrlimit(2)). A limit that is
   /// lower already stays.
   package static func limit(_ resource: Resource, to most: Int) throws(SystemError) {
     let (number, grace): (__rlimit_resource, rlim_t) =
@@ -65,14 +65,6 @@ package enum CurrentProcess {
   /// Sets the nice value, of this thread and those that it starts, and of programs (setpriority(2)).
   package static func setNice(_ value: Int) throws(SystemError) {
     if setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Int32(clamping: value)) != 0 { throw SystemError("setpriority", "") }
-  }
-
-  /// Goes on as another program, with the same descriptors and environment (execve(2)).
-  ///
-  /// - Parameter arguments: without the program's name
-  package static func become(_ path: String, _ arguments: [String]) throws(SystemError) -> Never {
-    withCStrings([path] + arguments) { _ = execv(path, $0) }
-    throw SystemError("execve", path)
   }
 
   /// Ends the process at once: no exit handlers, no flushing of what a library may hold.

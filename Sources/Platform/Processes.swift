@@ -24,15 +24,18 @@ package struct ChildProcess: Sendable {
   /// What a child is started with.
   package struct Order {
     package var arguments: [String]
-    /// `NAME=value`
-    package var environment: [String]
+    /// `NAME=value`; nil for what this process has.
+    package var environment: [String]?
+    /// Nil for that of this process.
     package var directory: String?
     /// The child's descriptors 0, 1, 2, ... in this order; it has no others.
     package var descriptors: [Int32]
     /// The program's file; this very program unless given.
     package var program = "/proc/self/exe"
+    /// Whether it is in a process group of its own, and not in that of this process.
+    package var leadsGroup = true
 
-    package init(arguments: [String], environment: [String], directory: String?, descriptors: [Int32]) {
+    package init(arguments: [String], environment: [String]? = nil, directory: String? = nil, descriptors: [Int32]) {
       self.arguments = arguments
       self.environment = environment
       self.directory = directory
@@ -40,8 +43,8 @@ package struct ChildProcess: Sendable {
     }
   }
 
-  /// Starts a program, in a process group of its own, with no signal blocked or ignored. Call it from the
-  /// main thread only: the child's parent-death signal belongs to the thread that spawned it (prctl(2)).
+  /// Starts a program, with no signal blocked or ignored. The kernel kills it when this process has ended: call it from the main thread only, for
+  /// the parent-death signal belongs to the thread that started it (prctl(2), PR_SET_PDEATHSIG).
   package static func spawn(_ order: Order) throws(SystemError) -> ChildProcess {
     let name = order.arguments.dropFirst().joined(separator: " ")
     // Every source lies above every target, so that no dup2 overwrites what a later one needs.
@@ -59,32 +62,12 @@ package struct ChildProcess: Sendable {
         sources.append(copy)
       }
     }
-    var actions = posix_spawn_file_actions_t()
-    var attributes = posix_spawnattr_t()
-    posix_spawn_file_actions_init(&actions)
-    posix_spawnattr_init(&attributes)
-    defer {
-      posix_spawn_file_actions_destroy(&actions)
-      posix_spawnattr_destroy(&attributes)
-    }
-    for (target, source) in sources.enumerated() { posix_spawn_file_actions_adddup2(&actions, source, Int32(clamping: target)) }
-    _ = linux_close_from(&actions, above)
-    if let directory = order.directory { _ = linux_change_directory(&actions, directory) }
-    var none = sigset_t()
-    var all = sigset_t()
-    sigemptyset(&none)
-    sigfillset(&all)
-    posix_spawnattr_setsigmask(&attributes, &none)
-    posix_spawnattr_setsigdefault(&attributes, &all)
-    posix_spawnattr_setpgroup(&attributes, 0)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-    var pid: Int32 = 0
-    let failed = withCStrings(order.arguments) { arguments in
-      withCStrings(order.environment) { environment in
-        posix_spawn(&pid, order.program, &actions, &attributes, arguments, environment)
+    let (pid, error) = withCStrings(order.arguments) { arguments in
+      withCStrings(order.environment ?? []) { environment in
+        (linux_spawn(order.program, arguments, order.environment == nil ? nil : environment, order.directory, order.leadsGroup ? 1 : 0, sources, above), errno)
       }
     }
-    if failed != 0 { throw SystemError("posix_spawn", order.directory.map { "\(name) in \($0)" } ?? name, errno: failed) }
+    if pid < 0 { throw SystemError("execve", order.directory.map { "\(name) in \($0)" } ?? name, errno: error) }
     return try ChildProcess(started: pid, name)
   }
 
@@ -92,6 +75,13 @@ package struct ChildProcess: Sendable {
   package func killGroup() {
     _ = linux_pidfd_kill(pidfd, SIGKILL)
     kill(-pid, SIGKILL)
+  }
+
+  /// Ends the child and its group, and waits until it has gone.
+  package func killNow() {
+    killGroup()
+    // Who has SIGCHLD ignored has no children to wait for: then it is gone already.
+    do throws(SystemError) { while try reap() == nil { _ = Descriptors.wait([.readable(pidfd)], until: nil) } } catch {}
   }
 
   /// Has the child stand still, wherever it is, until `goOn`. Nothing happens to one that has ended.

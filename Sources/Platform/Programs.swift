@@ -35,79 +35,138 @@ package enum Programs {
   /// - Parameters:
   ///   - order: without descriptors
   ///   - limit: the most bytes of the answer
-  ///   - slow: called once when it takes long, with what there is of an answer
-  package static func ask(
-    _ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int, slow: (after: Duration, call: ([UInt8]) -> Void)? = nil
-  ) -> Outcome {
-    do throws(SystemError) {
-      return try askThrowing(order, input, time, limit, slow)
-    } catch {
-      return .failed("\(error)")
-    }
+  package static func ask(_ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int) -> Outcome {
+    ask([(order, input)], within: time, limit: limit).first ?? .failed("nobody was asked")
   }
 
-  private static func askThrowing(
-    _ order: ChildProcess.Order, _ input: [UInt8], _ time: Duration, _ limit: Int, _ slow: (after: Duration, call: ([UInt8]) -> Void)?
-  ) throws(SystemError) -> Outcome {
+  /// The same with several, at the same time.
+  ///
+  /// - Parameters:
+  ///   - limit: the most bytes of an answer
+  ///   - slow: called once for each that takes long, with what there is of its answer
+  ///   - meanwhile: called when they have been started
+  ///   - interrupted: called when a signal is about to end this process, once they are killed
+  /// - Returns: an outcome for each, in their order
+  package static func ask(
+    _ orders: [(order: ChildProcess.Order, input: [UInt8])], within time: Duration, limit: Int,
+    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}, interrupted: () -> Void = {}
+  ) -> [Outcome] {
     let deadline = ContinuousClock.now + time
-    var reminder = slow.map { (at: ContinuousClock.now + $0.after, call: $0.call) }
-    let question = try Channel.memoryFile(input, name: "ringway-question")
-    defer { Descriptors.close(question) }
-    let answer = try Channel.pipe()
-    defer { Descriptors.close(answer.read) }
-    let words: (read: Int32, write: Int32)
-    do throws(SystemError) { words = try Channel.pipe() } catch {
-      Descriptors.close(answer.write)
-      throw error
+    var reminder = slow.map { ContinuousClock.now + $0.after }
+    // Nobody else would end them: a signal to this process alone must not leave them behind.
+    let signals: PostponedSignals
+    do throws(SystemError) { signals = try PostponedSignals() } catch {
+      return orders.map { _ in .failed("\(error)") }
     }
-    defer { Descriptors.close(words.read) }
-    // Nobody else would end it: a signal to this process alone must not leave it behind.
-    let signals = try PostponedSignals()
     defer { signals.release() }
-    var order = order
-    order.descriptors = [question, answer.write, words.write]
-    let child: ChildProcess
-    do throws(SystemError) { child = try ChildProcess.spawn(order) } catch {
-      Descriptors.close(answer.write)
-      Descriptors.close(words.write)
-      throw error
+    var all = orders.map { order, input in
+      do throws(SystemError) { return Asked.running(try Child(order, input)) } catch { return Asked.done(.failed("\(error)")) }
     }
-    Descriptors.close(answer.write)
-    Descriptors.close(words.write)
-    var said: [UInt8] = []
-    var complained: [UInt8] = []
-    var end: ChildProcess.End?
-    // Its end decides, not that of its streams: something that it left behind may hold them.
-    while end == nil {
-      let ready = Descriptors.wait([.readable(answer.read), .readable(words.read), .readable(child.pidfd), .readable(signals.descriptor)], until: reminder.map { min($0.at, deadline) } ?? deadline)
-      if let due = reminder, due.at <= .now, due.at < deadline {
+    meanwhile()
+    while true {
+      var running: [(number: Int, child: Child)] = []
+      for case (let i, .running(let child)) in all.enumerated() { running.append((i, child)) }
+      if running.isEmpty { break }
+      let ready = Descriptors.wait(
+        running.flatMap { $0.child.interests } + [.readable(signals.descriptor)], until: reminder.map { min($0, deadline) } ?? deadline)
+      if let due = reminder, due <= .now, due < deadline {
         reminder = nil
-        due.call(said)
+        for (number, child) in running { slow?.call(number, child.said) }
         continue
       }
-      if !ready.contains(true) || said.count > limit || ready[3] {
-        child.killGroup()
-        while try child.reap() == nil { _ = Descriptors.wait([.readable(child.pidfd)], until: nil) }
-        return .failed(said.count > limit ? "it wrote more than \(limit) bytes" : "it did not end within \(time.components.seconds) s", said: said)
+      let isInterrupted = ready.last ?? false
+      let isLate = !ready.contains(true)
+      for (k, (number, var child)) in running.enumerated() {
+        let outcome =
+          isInterrupted || isLate
+          ? child.kill("it did not end within \(time.components.seconds) s") : child.hear(Array(ready[3 * k..<3 * k + 3]), limit: limit)
+        all[number] = outcome.map(Asked.done) ?? .running(child)
       }
-      if ready[0] { take(answer.read, &said) }
-      if ready[1] { take(words.read, &complained) }
-      if complained.count > 64 << 10 { complained.removeFirst(complained.count - (32 << 10)) }
-      if ready[2] { end = try child.reap()?.end }
+      if isInterrupted { interrupted() }
     }
-    while Descriptors.wait([.readable(answer.read)], until: .now).contains(true), take(answer.read, &said), said.count <= limit {}
-    while Descriptors.wait([.readable(words.read)], until: .now).contains(true), take(words.read, &complained), complained.count < 1 << 20 {}
-    if case .exited(0)? = end { return .answered(said) }
-    let text = String(decoding: complained, as: UTF8.self)
-    let last = text.split(separator: "\n").last.map { ": " + $0 } ?? ""
-    return .failed((end?.description ?? "") + last, said: said)
+    return all.map { if case .done(let outcome) = $0 { outcome } else { .failed("it was not waited for") } }
   }
 
-  @discardableResult
-  private static func take(_ descriptor: Int32, _ bytes: inout [UInt8]) -> Bool {
-    var buffer = [UInt8](repeating: 0, count: 64 << 10)
-    let count = buffer.withUnsafeMutableBytes { (try? Descriptors.read(descriptor, into: $0)) ?? 0 }
-    bytes += buffer[..<count]
-    return count > 0
+  private enum Asked {
+    case running(Child)
+    case done(Outcome)
+  }
+
+  /// A program that is being asked.
+  private struct Child {
+    private let process: ChildProcess
+    private let answer: Int32
+    private let words: Int32
+    private(set) var said: [UInt8] = []
+    private var complained: [UInt8] = []
+
+    init(_ order: ChildProcess.Order, _ input: [UInt8]) throws(SystemError) {
+      let question = try Channel.memoryFile(input, name: "ringway-question")
+      defer { Descriptors.close(question) }
+      let answer = try Channel.pipe()
+      defer { Descriptors.close(answer.write) }
+      let words: (read: Int32, write: Int32)
+      do throws(SystemError) { words = try Channel.pipe() } catch {
+        Descriptors.close(answer.read)
+        throw error
+      }
+      defer { Descriptors.close(words.write) }
+      var order = order
+      order.descriptors = [question, answer.write, words.write]
+      do throws(SystemError) { process = try ChildProcess.spawn(order) } catch {
+        Descriptors.close(answer.read)
+        Descriptors.close(words.read)
+        throw error
+      }
+      self.answer = answer.read
+      self.words = words.read
+    }
+
+    var interests: [Descriptors.Interest] { [.readable(answer), .readable(words), .readable(process.pidfd)] }
+
+    /// - Parameter ready: which of `interests` are
+    /// - Returns: nil while it goes on
+    mutating func hear(_ ready: [Bool], limit: Int) -> Outcome? {
+      if said.count > limit { return kill("it wrote more than \(limit) bytes") }
+      if ready[0] { take(answer, &said) }
+      if ready[1] { take(words, &complained) }
+      if complained.count > 64 << 10 { complained.removeFirst(complained.count - (32 << 10)) }
+      // Its end decides, not that of its streams: something that it left behind may hold them.
+      guard ready[2] else { return nil }
+      do throws(SystemError) {
+        guard let end = try process.reap()?.end else { return nil }
+        return outcome(end, limit)
+      } catch {
+        return closed(.failed("\(error)", said: said))
+      }
+    }
+
+    mutating func kill(_ reason: String) -> Outcome {
+      process.killNow()
+      return closed(.failed(reason, said: said))
+    }
+
+    private mutating func outcome(_ end: ChildProcess.End, _ limit: Int) -> Outcome {
+      while Descriptors.wait([.readable(answer)], until: .now).contains(true), take(answer, &said), said.count <= limit {}
+      while Descriptors.wait([.readable(words)], until: .now).contains(true), take(words, &complained), complained.count < 1 << 20 {}
+      if end == .exited(0) { return closed(.answered(said)) }
+      let text = String(decoding: complained, as: UTF8.self)
+      let last = text.split(separator: "\n").last.map { ": " + $0 } ?? ""
+      return closed(.failed(end.description + last, said: said))
+    }
+
+    private func closed(_ outcome: Outcome) -> Outcome {
+      Descriptors.close(answer)
+      Descriptors.close(words)
+      return outcome
+    }
+
+    @discardableResult
+    private func take(_ descriptor: Int32, _ bytes: inout [UInt8]) -> Bool {
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      let count = buffer.withUnsafeMutableBytes { (try? Descriptors.read(descriptor, into: $0)) ?? 0 }
+      bytes += buffer[..<count]
+      return count > 0
+    }
   }
 }

@@ -82,9 +82,7 @@ package final class RunGuard {
 
   /// Ends the guard when nothing is left to be guarded, and waits until it has gone.
   package func end() {
-    process.killGroup()
-    // Who has SIGCHLD ignored has no children to wait for: then it is gone already.
-    do throws(SystemError) { while try process.reap() == nil { _ = Descriptors.wait([.readable(process.pidfd)], until: nil) } } catch {}
+    process.killNow()
     close(life)
     close(groups)
   }

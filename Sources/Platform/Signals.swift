@@ -1,19 +1,33 @@
 import CLinux
 import Glibc
 
+/// The signals that end a run. SIGINT and SIGTERM do even where they were inherited as ignored (a shell does so for what runs in the
+/// background), and SIGHUP unless it was (nohup(1)).
+private func endingSignals() -> sigset_t {
+  var set = sigset_t()
+  sigemptyset(&set)
+  for number in [SIGINT, SIGTERM] {
+    signal(number, SIG_DFL)
+    sigaddset(&set, number)
+  }
+  var hangUp = sigaction()
+  sigaction(SIGHUP, nil, &hangUp)
+  if unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self) != 1 { sigaddset(&set, SIGHUP) }
+  return set
+}
+
 /// The signals that end this process, put off while something must not be left behind. What came meanwhile takes effect when they are
 /// released, so whoever sees that one is pending tidies up and releases.
 struct PostponedSignals {
-  /// Readable when a signal has come; it is not to be read.
+  /// Readable when a signal has come, which may have been blocked before; it is not to be read.
   let descriptor: Int32
   private let before: sigset_t
 
   init() throws(SystemError) {
-    var set = sigset_t()
+    var set = endingSignals()
     var before = sigset_t()
-    sigemptyset(&set)
-    for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, number) }
     sigprocmask(SIG_BLOCK, &set, &before)
+    for number in [SIGINT, SIGTERM, SIGHUP] { sigdelset(&before, number) }
     self.before = before
     descriptor = linux_signalfd(-1, &set)
     if descriptor < 0 {
@@ -41,19 +55,12 @@ package struct SignalDescriptor: Sendable {
   /// Readable when a signal has come.
   package let descriptor: Int32
 
-  /// Takes SIGINT and SIGTERM, even where they were inherited as ignored (a shell does so for what runs in the
-  /// background), and SIGHUP unless it was (nohup(1)). SIGPIPE is ignored: writing to a closed pipe is an error like others.
+  /// Takes the signals that end a run, and those of children. SIGPIPE is ignored: writing to a closed pipe is an error like others.
   package static func take() throws(SystemError) -> SignalDescriptor {
     signal(SIGPIPE, SIG_IGN)
-    var set = sigset_t()
-    sigemptyset(&set)
-    for number in [SIGINT, SIGTERM, SIGCHLD] {
-      signal(number, SIG_DFL)
-      sigaddset(&set, number)
-    }
-    var hangUp = sigaction()
-    sigaction(SIGHUP, nil, &hangUp)
-    if unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self) != 1 { sigaddset(&set, SIGHUP) }
+    var set = endingSignals()
+    signal(SIGCHLD, SIG_DFL)
+    sigaddset(&set, SIGCHLD)
     sigprocmask(SIG_BLOCK, &set, nil)
     let fd = linux_signalfd(-1, &set)
     if fd < 0 { throw SystemError("signalfd", "") }

@@ -32,8 +32,6 @@ public enum AnyPlugin: Sendable {
   case delivery(any DeliverySink.Type)
   /// One name for all kinds; what a stage is follows from its place in the graph.
   case versatile(source: any Source.Type, transform: any Transform.Type, sink: any Sink.Type)
-  /// The worker is another program.
-  case launched(any LaunchedPlugin.Type)
 
   public var spec: PluginSpec {
     switch self {
@@ -42,7 +40,6 @@ public enum AnyPlugin: Sendable {
     case .sink(let type): type.spec
     case .delivery(let type): type.spec
     case .versatile(let source, _, _): source.spec
-    case .launched(let type): type.spec
     }
   }
 }

@@ -16,27 +16,6 @@ extension Plugin {
   public mutating func close() throws {}
 }
 
-/// A plugin whose worker is another program, which takes the place of this one and reads the work order itself.
-public protocol LaunchedPlugin: SendableMetatype {
-  static var spec: PluginSpec { get }
-
-  /// - Throws: `WorkerFailure` when there is no such program
-  static func program(_ given: Given, _ context: Context) throws -> LaunchedProgram
-}
-
-/// What a worker becomes.
-public struct LaunchedProgram: Sendable {
-  /// Absolute.
-  public let path: String
-  /// Without the program's own name.
-  public let arguments: [String]
-
-  public init(path: String, arguments: [String]) {
-    self.path = path
-    self.arguments = arguments
-  }
-}
-
 /// Makes messages. The runner calls `next` again and again; it does all the waiting.
 public protocol Source: Plugin {
   /// Goes to a position that was handed out with a committed message. Not called when the source starts afresh.

@@ -6,7 +6,7 @@ import Platform
 package import PluginKit
 
 /// A Python function, generator or class as a stage.
-package enum Python: LaunchedPlugin {
+package enum Python {
   static let callable = Setting<String>(
     "callable", "What is called, as `module:name`; the module is looked for in the pipeline file's folder first.",
     schema: ["type": "string", "pattern": "^[^\\s:]+:[^\\s:]+$"], expected: "a module and a name in it, such as frames:detect", default: nil,
@@ -60,7 +60,15 @@ package enum Python: LaunchedPlugin {
       `continue` takes what comes next, from a camera say.
       """, default: .replay)
 
-  package static let spec = PluginSpec(
+  package static let spec: PluginSpec = {
+    var spec = declared
+    spec.launch = { given in
+      PythonHome.find().flatMap { home in home.library.map { Launch(program: interpreter(given), arguments: [home.file("worker.py"), $0]) } }
+    }
+    return spec
+  }()
+
+  private static let declared = PluginSpec(
     "python", [.source, .transform, .sink], "Calls a Python function, generator or class.",
     details: """
       Without inputs it is a source: the callable returns an iterator, and each value is a message. Otherwise it is called with each message's value: None hands on nothing, \
@@ -105,7 +113,7 @@ package enum Python: LaunchedPlugin {
     },
     check: { given in
       var problems: [SettingProblem] = []
-      if PythonHome.find() == nil {
+      if PythonHome.find()?.library == nil {
         problems.append(SettingProblem("callable", "the Python side of this program is missing", remedy: "install it with `make install`, or build it with `make build`"))
       }
       if given[batch] != nil, given[decode] == .view {
@@ -123,18 +131,6 @@ package enum Python: LaunchedPlugin {
       return folder + "/bin/python"
     }
     return given[interpreter]
-  }
-
-  package static func program(_ given: Given, _ context: Context) throws -> LaunchedProgram {
-    let name = interpreter(given)
-    let path = Machine.environment().last { $0.name == "PATH" }?.value
-    guard let file = Programs.find(name, path: path, directory: given.directory) else {
-      throw WorkerFailure(.pluginProtocol, "there is no interpreter \(name)")
-    }
-    guard let home = PythonHome.find(), let library = home.library else {
-      throw WorkerFailure(.pluginProtocol, "the Python side of this program is missing; install it with `make install`")
-    }
-    return LaunchedProgram(path: file, arguments: [home.file("worker.py"), library])
   }
 }
 

@@ -30,6 +30,8 @@ public struct PluginSpec: Sendable {
   public let joins: @Sendable (Given) -> String?
   /// The shared library that brings the plugin, absolute; nil for one of this program.
   package var library: String?
+  /// The program that a stage's workers are; nil where they are this one.
+  package var launch: @Sendable (Given) -> Launch? = { _ in nil }
 
   /// The ports of a plugin. A reader names one as `STAGE.PORT`; the main port is the stage's own name.
   public struct Ports: Sendable {
@@ -146,6 +148,19 @@ public enum ExternalResource: Sendable, Equatable {
   case standardInput
   /// Writes to the runner's own standard output; one stage may.
   case standardOutput
+}
+
+/// A program that is a stage's worker itself: it finds control line and work order at their descriptors and runs the same loop.
+package struct Launch: Sendable, Equatable {
+  /// A path or a name, as in `ExternalResource.runsProgram`, which reports one that is not there; in a plan it is absolute.
+  package var program: String
+  /// Without the program's own name; `__worker STAGE PROCESS RUNNER` follows them.
+  package let arguments: [String]
+
+  package init(program: String, arguments: [String]) {
+    self.program = program
+    self.arguments = arguments
+  }
 }
 
 /// A question to a program that knows a plugin's language. Before anything starts, the program is run once for all stages that ask the

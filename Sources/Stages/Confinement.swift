@@ -3,8 +3,8 @@ import Plans
 import PluginKit
 
 extension WorkOrder {
-  /// Puts this process under what the stage's file says of its processes, before anything of the plugin runs. What the worker becomes
-  /// or starts inherits it; an interpreter does it once more, which changes nothing.
+  /// Puts this process under what the stage's file says of its processes, before anything of the plugin runs. What the worker
+  /// starts inherits it.
   func confine() throws {
     do throws(SystemError) {
       if let bytes = limits.memoryBytes { try CurrentProcess.limit(.privateMemory, to: bytes) }

@@ -16,7 +16,10 @@ package func runWorker(arguments: [String], plugins: [AnyPlugin], load: @escapin
   guard arguments.count >= 5, let runner = Int32(arguments[4]) else {
     CurrentProcess.exit(ExitCode.usage.rawValue)
   }
-  CurrentProcess.exit(runWorker(under: runner, plugins: plugins, load: load, keys: keys, arguments: arguments))
+  switch enlist(under: runner) {
+  case .ended(let status): CurrentProcess.exit(status)
+  case .worker(let order): CurrentProcess.exit(runWorker(order, plugins: plugins, load: load, keys: keys))
+  }
 }
 
 /// Loads the plugin of a shared library: its path, and what the stage is.
@@ -25,32 +28,47 @@ package typealias LibraryLoader = (_ path: String, _ kind: PluginSpec.Kind) thro
 /// Makes what finds the keys of messages, by those who know the language of the rule.
 package typealias KeyMaker = (_ rule: PartitionRule) throws -> Partition.KeyReader
 
-/// Runs a worker in this process, which may be another program than the runner.
+/// What becomes of a process that was started as a worker.
+package enum Enlistment {
+  case worker(WorkOrder)
+  /// It is to end with this status, and the runner knows why, if there still is one.
+  case ended(status: Int32)
+}
+
+/// Makes this process a worker, before anything runs in it that is the user's: it dies with the runner, is known to the run's guard, has its lock
+/// and its limits. It may be another program than the runner.
 ///
 /// - Parameters:
 ///   - runner: the process number of the runner
-///   - arguments: handed on to a program that the worker becomes
-/// - Returns: the exit status of the process
-package func runWorker(
-  under runner: Int32, plugins: [AnyPlugin], load: LibraryLoader? = nil, keys: @escaping KeyMaker, arguments: [String] = []
-) -> Int32 {
-  guard CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
+///   - isPrestarted: whether the order is still to come
+package func enlist(under runner: Int32, isPrestarted: Bool = false) -> Enlistment {
+  guard CurrentProcess.dieWithParent(runner) else { return .ended(status: ExitCode.stopped.rawValue) }
   CurrentProcess.ignoreWriteSignals()
-  let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
-  do {
+  var enlisted: WorkOrder?
+  let status = status { control in
+    if isPrestarted, try !Channel.takeOver(from: control.descriptor, first: WorkOrder.Descriptor.order) { return .stopped }
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
-    // Once: an interpreter that the worker has become since is in the same group.
-    if let groups = order.groups.flatMap(Int32.init(exactly:)), !arguments.isEmpty {
+    if let groups = order.groups.flatMap(Int32.init(exactly:)) {
       RunGuard.enter(worker: order.worker, groups)
       Descriptors.close(groups)
     }
-    guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return ExitCode.stopped.rawValue }
+    guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return .stopped }
     try order.confine()
+    enlisted = order
+    return .success
+  }
+  return enlisted.map(Enlistment.worker) ?? .ended(status: status)
+}
+
+/// Runs a worker that has enlisted to its end.
+///
+/// - Returns: the exit status of the process
+package func runWorker(_ order: WorkOrder, plugins: [AnyPlugin], load: LibraryLoader? = nil, keys: @escaping KeyMaker) -> Int32 {
+  status { control in
     if let library = order.library { control.send(.opening("opening \(library)")) }
     let (plugin, spec) = try find(order, plugins, load)
-    if case .launched(let type) = plugin { try launch(type, order, arguments) }
     let worker = try Worker(order, spec: spec, control: control, keys: keys)
     switch plugin {
     case .source(let type): try SourceLoop.run(type, worker)
@@ -63,9 +81,16 @@ package func runWorker(
       case .transform: try run(transform: transform, worker)
       case .sink: try run(sink: sink, worker)
       }
-    case .launched: break
     }
-    return ExitCode.success.rawValue
+    return .success
+  }
+}
+
+/// The exit status of a worker that has done this, or has told the runner why it could not.
+private func status(of body: (ControlLine) throws -> ExitCode) -> Int32 {
+  let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
+  do {
+    return try body(control).rawValue
   } catch let end as MessageGivenUp {
     control.send(.messageFailed(id: end.id, error: end.error, errors: end.errors, deaths: end.deaths))
     return ExitCode.messageFailed.rawValue
@@ -118,18 +143,6 @@ private func run(transform: any Transform.Type, _ worker: Worker) throws {
 private func run(sink: any Sink.Type, _ worker: Worker) throws {
   if let batching = sink as? any Batching.Type { return try SettlingLoop.run(batching, worker) }
   try SinkLoop.run(sink, worker)
-}
-
-/// Becomes the program that the plugin names, with the descriptors of this worker; it reads the order anew.
-private func launch(_ type: any LaunchedPlugin.Type, _ order: WorkOrder, _ arguments: [String]) throws -> Never {
-  let given = try order.given(type.spec)
-  let program = try type.program(given, order.context)
-  do throws(SystemError) {
-    try Files.seek(WorkOrder.Descriptor.order, to: 0)
-    try CurrentProcess.become(program.path, program.arguments + arguments.dropFirst())
-  } catch {
-    throw WorkerFailure(.pluginProtocol, "\(program.path) cannot be started: \(error.reason)")
-  }
 }
 
 extension WorkOrder {

@@ -123,30 +123,11 @@ extension Runner {
     let process = self.process(worker)
     let parts = memory.parts[index]
     let cell = try memory.cell(stage: index, process: process)
-    var opened: [Int32] = []
-    defer { for fd in opened { Descriptors.close(fd) } }
-
-    var descriptors: [Int32] = []
+    var descriptors = [stage.resources.contains(.standardInput) ? 0 : null] + Array(repeating: null, count: Int(WorkOrder.Descriptor.first) - 1)
     func give(_ descriptor: Int32) -> Int {
       descriptors.append(descriptor)
       return descriptors.count - 1
     }
-    let output = try Channel.pipe()
-    opened.append(output.write)
-    let control: (ours: Int32, theirs: Int32)
-    do { control = try Channel.socketPair() } catch {
-      opened.append(output.read)
-      throw error
-    }
-    opened.append(control.theirs)
-    var failed = true
-    defer { if failed { opened += [output.read, control.ours] } }
-
-    _ = give(stage.resources.contains(.standardInput) ? 0 : null)
-    _ = give(output.write)
-    _ = give(output.write)
-    _ = give(control.theirs)
-    _ = give(null)  // the order's place
     let cells = give(parts.cells.descriptor)
     let input = parts.input(of: process).map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.lane) }
     let outputs = parts.outputs.map { WorkOrder.Attachment(descriptor: give($0.ring.descriptor), lane: $0.firstLane + process, ports: $0.ports, whenFull: $0.whenFull) }
@@ -175,16 +156,12 @@ extension Runner {
     order.affinity = stage.affinity
     order.chaos = chaos(for: stage)
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
-    opened.append(orderFile)
+    defer { Descriptors.close(orderFile) }
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
-    let child = try ChildProcess.spawn(
-      ChildProcess.Order(
-        arguments: ["ringway", "__worker", stage.name, String(process), String(CurrentProcess.id)],
-        environment: environment(for: stage), directory: stage.directory, descriptors: descriptors))
-    failed = false
+    let started = try prestarted?.take(stage.name, process, descriptors) ?? StartedProcess(stage, process, environment, descriptors)
     goneSince[worker] = nil
-    timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: child.pid)))
-    workers[worker] = WorkerProcess(child: child, control: control.ours, output: output.read, sequenceAtStart: cell.sequence)
+    timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: started.child.pid)))
+    workers[worker] = WorkerProcess(started, sequenceAtStart: cell.sequence)
   }
 
   /// Which outputs of a stage belong to readers that share messages by their keys.
@@ -202,13 +179,5 @@ extension Runner {
     var chaos = options.chaos
     if stage.resources.contains(.standardInput) { chaos?.kill = 0 }
     return chaos
-  }
-
-  func environment(for stage: Stage) -> [String] {
-    var values = environment
-    // A worker that crashes must not print pages of backtrace for each try.
-    let added = [(name: "SWIFT_BACKTRACE", value: "enable=no")] + stage.environment
-    values.removeAll { old in added.contains { $0.name == old.name } }
-    return (values + added).map { "\($0.name)=\($0.value)" }
   }
 }

@@ -4,7 +4,11 @@ import Rings
 import Specs
 
 /// Runs a plan to its end, on the calling thread, which must be the main one.
-package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any RunObserver) -> RunReport {
+///
+/// - Parameter prestarted: workers of the plan that have been started already
+package func run(
+  _ plan: Plan, options: RunOptions = RunOptions(), prestarted: PrestartedWorkers? = nil, observer: any RunObserver
+) -> RunReport {
   let began = ContinuousClock.now
   // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
   CurrentProcess.ignoreWriteSignals()
@@ -22,7 +26,7 @@ package func run(_ plan: Plan, options: RunOptions = RunOptions(), observer: any
     defer { memory.release() }
     func say(_ text: String) { observer.heard(RunLine(origin: .runner, stage: nil, process: nil, text: text)) }
     let standing = try state?.begin(memory, say)
-    let runner = Runner(plan, memory, options, observer, began, state, standing, keeper)
+    let runner = Runner(plan, memory, options, observer, began, state, standing, keeper, prestarted)
     if let state, state.isFinished {
       say(state.finishedText)
       return runner.report().withoutTimes
@@ -60,6 +64,7 @@ final class Runner {
   var stalls: [Int: StallWatch] = [:]
   var isFinished = false
   let environment = Machine.environment()
+  let prestarted: PrestartedWorkers?
   var null: Int32 = -1
   /// What each stage has given up, as far as the log is told.
   var givenUp: [Int: DropNotes] = [:]
@@ -96,7 +101,7 @@ final class Runner {
 
   init(
     _ plan: Plan, _ memory: StageMemory, _ options: RunOptions, _ observer: any RunObserver, _ began: ContinuousClock.Instant,
-    _ state: StateDirectory?, _ standing: Standing?, _ keeper: RunGuard
+    _ state: StateDirectory?, _ standing: Standing?, _ keeper: RunGuard, _ prestarted: PrestartedWorkers?
   ) {
     self.plan = plan
     self.memory = memory
@@ -105,6 +110,7 @@ final class Runner {
     self.began = began
     self.state = state
     self.keeper = keeper
+    self.prestarted = prestarted
     chaos = options.chaos.map(ChaosKeeper.init)
     supervisor = Supervisor(plan, from: standing)
     droppingStages = plan.stages.indices.filter { plan.stages[$0].queue?.whenFull ?? .block != .block }
@@ -134,6 +140,8 @@ final class Runner {
       timers.append((.now + watch.period, .stall(stage: i)))
     }
     perform(supervisor.start())
+    // What is left has nothing to do: a run that goes on may have ended stages.
+    prestarted?.discard()
     while !isFinished {
       while !pending.isEmpty { perform(supervisor.handle(pending.removeFirst(), at: .now)) }
       if isFinished { break }

@@ -13,10 +13,10 @@ struct WorkerProcess {
   /// The cell's sequence when it was spawned.
   let sequenceAtStart: UInt64
 
-  init(child: ChildProcess, control: Int32, output: Int32, sequenceAtStart: UInt64) {
-    self.child = child
-    self.control = control
-    self.output = output
+  init(_ started: StartedProcess, sequenceAtStart: UInt64) {
+    child = started.child
+    control = started.control
+    output = started.output
     self.sequenceAtStart = sequenceAtStart
   }
 

@@ -75,10 +75,15 @@ extension CPython {
   }
   interpreter = python
   let functions: [(StaticString, @convention(c) (Object?, Object?) -> Object?)] = [
-    // run(host, runner, kind): runs the worker to its end; the exit status of the process.
+    // enlist(runner, prestarted): makes the process a worker, which waits for its order if it was prestarted; 0, or the exit status that it is to end with at once.
+    ("enlist", { answer($1) { python, given in
+      guard let runner = python.number(given, 0), let isPrestarted = python.number(given, 1) else { return nil }
+      return Int(enlistPython(under: runner, isPrestarted: isPrestarted != 0))
+    } }),
+    // run(host, kind): runs the worker to its end; the exit status of the process.
     ("run", { answer($1) { python, given in
-      guard let host = python.item(given, 0), let runner = python.number(given, 1), let kind = python.number(given, 2) else { return nil }
-      return Int(runPython(python, host, under: runner, kind))
+      guard let host = python.item(given, 0), let kind = python.number(given, 1) else { return nil }
+      return Int(runPython(python, host, kind))
     } }),
     // fail(text, code): tells the runner why the worker cannot run, or did not end in order, before it exits with this code.
     ("fail", { answer($1) { python, given in

@@ -1,4 +1,5 @@
 import Platform
+import Plans
 import PluginKit
 import Python
 
@@ -27,6 +28,9 @@ final class PythonStage {
   nonisolated(unsafe) static var host: (python: CPython, object: Object)?
 
   /// Whether this process is one that user code has forked.
+  /// What this process does, once it has enlisted.
+  // Unsafe: written before there is a thread.
+  nonisolated(unsafe) static var order: WorkOrder?
   // Unsafe: written in the child of a fork, where there is one thread.
   nonisolated(unsafe) static var isForked = false
 

@@ -9,19 +9,37 @@ import Python
 import Rings
 import Stages
 
-/// Runs a worker to its end in the process that has loaded this library. The caller holds the interpreter's lock.
+/// Makes the process that has loaded this library a worker.
+///
+/// - Parameters:
+///   - runner: the process number of the runner
+///   - isPrestarted: whether the work order is still to come
+/// - Returns: 0, or the exit status that the process is to end with
+func enlistPython(under runner: Int32, isPrestarted: Bool) -> Int32 {
+  switch enlist(under: runner, isPrestarted: isPrestarted) {
+  case .ended(let status): return status
+  case .worker(let order):
+    PythonStage.order = order
+    return 0
+  }
+}
+
+/// Runs a worker that has enlisted to its end. The caller holds the interpreter's lock.
 ///
 /// - Parameters:
 ///   - host: the object `Host` of worker.py
-///   - runner: the process number of the runner
 ///   - kind: 0 for a source, 1 for a stage that is called with a message, 2 for one that is called with many
 /// - Returns: the exit status of the process
-func runPython(_ python: CPython, _ host: Object, under runner: Int32, _ kind: Int32) -> Int32 {
+func runPython(_ python: CPython, _ host: Object, _ kind: Int32) -> Int32 {
+  guard let order = PythonStage.order else {
+    reportFailure(.invariantBroken, "the worker runs before it has enlisted")
+    return ExitCode.invariantBroken.rawValue
+  }
   python.retain(host)
   PythonStage.host = (python, host)
   Handoff.waits = Handoff.Waits(begin: { python.saveThread() }, end: { python.restoreThread($0) })
   let plugin: AnyPlugin = kind == 0 ? .source(PythonSource.self) : kind == 1 ? .transform(PythonTransform.self) : .transform(PythonBatch.self)
-  return runWorker(under: runner, plugins: [plugin], keys: keys)
+  return runWorker(order, plugins: [plugin], keys: keys)
 }
 
 /// The keys of partitions are jq filters.

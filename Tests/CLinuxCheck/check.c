@@ -7,11 +7,11 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -138,15 +138,6 @@ static void processes(void) {
   EXPECT(linux_set_affinity(cpus, 128) == 0 && FAILS(linux_set_affinity(none, 128), EINVAL));
   EXPECT(FAILS(linux_affinity(cpus, 0), EINVAL) && FAILS(linux_set_affinity(cpus, 0), EINVAL));
   for (int i = -2; i < 0; i++) EXPECT(FAILS(linux_affinity(cpus, i), EINVAL) && FAILS(linux_set_affinity(cpus, i), EINVAL));
-
-  posix_spawn_file_actions_t actions;
-  EXPECT(posix_spawn_file_actions_init(&actions) == 0);
-  EXPECT(linux_close_from(&actions, 3) == 0);
-  /* These return the error instead of setting errno (posix_spawn(3)). */
-  EACH(i) EXPECT(linux_close_from(&actions, wild[i]) >= 0);
-  EXPECT(linux_change_directory(&actions, "/tmp") == 0);
-  EXPECT(linux_change_directory(&actions, "") == 0);
-  EXPECT(posix_spawn_file_actions_destroy(&actions) == 0);
 }
 
 static void descriptors(void) {
@@ -213,8 +204,8 @@ static void descriptors(void) {
   }
 }
 
-/* What a program writes that is started with a pipe as its standard output. */
-static void companions(void) {
+/* What a program writes that is started with a pipe as its standard output, and where and what it is. */
+static void programs(void) {
   int ends[2];
   EXPECT(pipe(ends) == 0 && linux_unread(ends[0]) == 0 && write(ends[1], "abc", 3) == 3 && linux_unread(ends[0]) == 3);
   char bytes[4096];
@@ -225,20 +216,70 @@ static void companions(void) {
   char *const arguments[] = { "sh", "-c", "echo $#; exit 3", NULL };
   int status = 0;
   signal(SIGPIPE, SIG_IGN);
-  int pid = linux_spawn_companion("/bin/sh", arguments, fds, 3);
+  int pid = linux_spawn("/bin/sh", arguments, NULL, NULL, 0, fds, 3);
   EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 3);
   EXPECT(read(ends[0], bytes, sizeof bytes) == 2 && bytes[0] == '0');
-  EXPECT(FAILS(linux_spawn_companion("/nonexistent", arguments, fds, 3), ENOENT));
-  EXPECT(FAILS(linux_spawn_companion("/", arguments, fds, 3), EACCES));
+  char *const told[] = { "sh", "-c", "echo $NAME; pwd; cut -d' ' -f1,5 /proc/$$/stat", NULL }, *const environment[] = { "NAME=value", "PATH=/bin:/usr/bin", NULL };
+  for (int leads = 0; leads < 2; leads++) {
+    pid = linux_spawn("/bin/sh", told, environment, "/tmp", leads, fds, 3);
+    EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    char expected[64];
+    int length = snprintf(expected, sizeof expected, "value\n/tmp\n%d %d\n", pid, leads ? pid : getpgrp());
+    EXPECT(read(ends[0], bytes, sizeof bytes) == length && memcmp(bytes, expected, (size_t)length) == 0);
+  }
+  EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, "/nonexistent", 1, fds, 3), ENOENT));
+  EXPECT(FAILS(linux_spawn("/nonexistent", arguments, NULL, NULL, 0, fds, 3), ENOENT));
+  EXPECT(FAILS(linux_spawn("/", arguments, NULL, NULL, 0, fds, 3), EACCES));
   EACH(i) {
     int bad[1] = { wild[i] };
-    if (wild[i] < 0 || wild[i] > 100) EXPECT(FAILS(linux_spawn_companion("/bin/sh", arguments, bad, 1), EBADF));
+    if (wild[i] < 0 || wild[i] > 100) EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, NULL, 0, bad, 1), EBADF));
   }
   sigset_t blocked;
   EXPECT(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, SIGTERM));
   EXPECT(waitpid(-1, &status, WNOHANG) == -1 && errno == ECHILD);
   for (int i = 0; i < 3; i++) close(fds[i]);
   close(ends[0]);
+  close(ends[1]);
+}
+
+/* Descriptors through a socket: as many as the kernel takes at once, and no more. */
+static void handed_over(void) {
+  int ends[2], fds[LINUX_MOST_SENT + 1], got[LINUX_MOST_SENT];
+  struct stat sent, came;
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && fstat(ends[0], &sent) == 0);
+  for (int i = 0; i <= LINUX_MOST_SENT; i++) fds[i] = ends[0];
+  int counts[] = { 1, 2, 3, LINUX_MOST_SENT - 1, LINUX_MOST_SENT };
+  for (int c = 0; c < 5; c++) {
+    int count = counts[c];
+    EXPECT(linux_send_descriptors(ends[0], fds, count) == 0 && linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT) == count);
+    for (int i = 0; i < count; i++) {
+      EXPECT(fstat(got[i], &came) == 0 && came.st_ino == sent.st_ino && fcntl(got[i], F_GETFD) == FD_CLOEXEC);
+      close(got[i]);
+    }
+    /* Who has no room for all is left with none open. */
+    if (count > 1) {
+      EXPECT(linux_send_descriptors(ends[0], fds, count) == 0 && linux_receive_descriptors(ends[1], got, 1) == 1);
+      int next = fcntl(0, F_DUPFD, 3);
+      EXPECT(next == got[0] + 1 || next < got[0]);
+      close(next);
+      close(got[0]);
+    }
+  }
+  EXPECT(FAILS(linux_send_descriptors(ends[0], fds, LINUX_MOST_SENT + 1), EINVAL));
+  EACH(i) {
+    if (wild[i] < 1 || wild[i] > LINUX_MOST_SENT) EXPECT(FAILS(linux_send_descriptors(ends[0], fds, wild[i]), EINVAL));
+    if (wild[i] < 0 || wild[i] > 1000) {
+      EXPECT(FAILS(linux_send_descriptors(wild[i], fds, 1), EBADF) && FAILS(linux_receive_descriptors(wild[i], got, 1), EBADF));
+      fds[0] = wild[i];
+      EXPECT(FAILS(linux_send_descriptors(ends[0], fds, 1), EBADF));
+      fds[0] = ends[0];
+    }
+  }
+  /* A byte without descriptors. */
+  EXPECT(write(ends[0], "x", 1) == 1 && FAILS(linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT), EMFILE));
+  close(ends[0]);
+  EXPECT(linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT) == 0);
+  EXPECT(FAILS(linux_send_descriptors(ends[1], fds + 1, 1), EBADF));
   close(ends[1]);
 }
 
@@ -289,7 +330,8 @@ int main(void) {
   memory();
   processes();
   descriptors();
-  companions();
+  programs();
+  handed_over();
   guards();
   hints();
   printf("CLinux: %d checks, nothing undefined\n", checks);

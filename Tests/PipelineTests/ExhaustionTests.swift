@@ -226,7 +226,7 @@ import Testing
     try limit(5)
     let victim = try #require(running.workers.first { $0.stage == "work" })
     kill(victim.pid, SIGKILL)
-    let sentence = "cannot be started: pipe: Too many open files (no more descriptors are allowed: use fewer processes, or raise `ulimit -n`)"
+    let sentence = "cannot be started: memfd_create ringway-order: Too many open files (no more descriptors are allowed: use fewer processes, or raise `ulimit -n`)"
     #expect(eventually { running.errors.contains("\(sentence); trying again in 20ms") }, "\(running.errors)")
     if isMended {
       try limit(1024)

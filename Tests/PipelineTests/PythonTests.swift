@@ -652,7 +652,7 @@ import Testing
     let running = try Running(["validate", project.file])
     #expect(eventually { !project.lines("pids").isEmpty })
     kill(running.pid, signal)
-    _ = try running.finish()
+    #expect(try running.finish().status == -signal, "\(running.errors)")
     let pids = project.lines("pids").compactMap { Int32($0) }
     #expect(pids.count == 2 && eventually { pids.allSatisfy { !Running.isAlive($0) } })
   }

@@ -34,9 +34,9 @@ struct FuzzTests {
       for _ in 0..<Int.random(in: 0...3, using: &random) { document = mutated(document, &random) }
       let sets: [(path: String, value: String)] = Int.random(in: 0..<4, using: &random) == 0 ? [(randomPath(&random), randomText(&random))] : []
       let expanded = Expansion.expand(document, overrides: sets, catalog: Declared.plugins)
-      let (plan, planned) = Planner.plan(expanded.node, file: "f.yaml", directory: "/here", catalog: Declared.plugins, surroundings: world)
-      let all = expanded.diagnostics + expanded.attributed(planned)
-      #expect((plan == nil) == planned.contains { $0.severity == .error }, "seed \(seed), round \(round)")
+      let planning = Planner.plan(expanded.node, file: "f.yaml", directory: "/here", catalog: Declared.plugins, surroundings: world)
+      let all = expanded.diagnostics + expanded.attributed(planning.diagnostics)
+      #expect((planning.plan == nil) == planning.diagnostics.contains { $0.severity == .error }, "seed \(seed), round \(round)")
       // A mutation may have copied the secret to where nobody calls it one, or have taken away what calls it so.
       let token = document["parameters"]?["token"]
       let isCovered = token?["secret"]?.boolean == true && token?["default"]?.string == "hunter2-hunter2"
@@ -46,7 +46,7 @@ struct FuzzTests {
         #expect(!isCovered || !(diagnostic.remedy ?? "").contains("hunter2"), "seed \(seed), round \(round)")
         #expect(!diagnostic.message.isEmpty && !diagnostic.message.hasSuffix("."), "seed \(seed), round \(round): \(diagnostic.message)")
       }
-      guard let plan else { continue }
+      guard let plan = planning.plan else { continue }
       plans += 1
       #expect(Set(plan.stages.map(\.name)).count == plan.stages.count, "seed \(seed), round \(round)")
       for (i, stage) in plan.stages.enumerated() {

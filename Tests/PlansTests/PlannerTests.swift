@@ -447,10 +447,10 @@ struct PlannerTests {
   ])
   func anInvalidDocumentIsSurvived(_ text: String) throws {
     let expanded = Expansion.expand(try yaml(text), overrides: [("stages.a.queue.capacity", "1"), ("parameters.a.default", "2")])
-    let (plan, diagnostics) = Planner.plan(
+    let planning = Planner.plan(
       expanded.node, file: "x", directory: "/", catalog: Declared.plugins, surroundings: World().surroundings)
-    #expect(plan == nil)
-    #expect(!diagnostics.isEmpty)
+    #expect(planning.plan == nil)
+    #expect(!planning.diagnostics.isEmpty)
   }
 
   @Test(arguments: [("[0, 2-3]", 3), ("[1, 1, 1-1]", 1), ("[0-3]", 4)]) func autoCountsOnlyTheCPUsOfTheAffinity(_ affinity: String, _ count: Int) throws {

@@ -20,9 +20,9 @@ struct SecretsTests {
       let expanded = Expansion.expand(try yaml(Self.file), catalog: Declared.plugins, environment: { environment[$0] })
       #expect(expanded.diagnostics.isEmpty)
       let checked = try Checked(Self.file, environment: environment)
-      let (_, planned) = Planner.plan(
+      let planning = Planner.plan(
         expanded.node, file: "x", directory: "/here", catalog: Declared.plugins, surroundings: World().surroundings)
-      let all = checked.diagnostics + planned
+      let all = checked.diagnostics + planning.diagnostics
       #expect(all.count >= 8)
       for diagnostic in all {
         let text = diagnostic.rendered(file: "x", lines: []) + diagnostic.json(file: "x").compact + diagnostic.github(file: "x")

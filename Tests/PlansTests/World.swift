@@ -81,10 +81,10 @@ struct Checked {
     let expanded = Expansion.expand(
       try yaml(text), overrides: set, catalog: Declared.plugins, environment: { environment[$0] })
     let invalid = Schema.trusted(PipelineSchema.json(catalog: Declared.plugins)).validate(expanded.node)
-    let (plan, planned) = Planner.plan(
+    let planning = Planner.plan(
       expanded.node, file: "test.yaml", directory: "/here", catalog: Declared.plugins, surroundings: world.surroundings)
-    diagnostics = Diagnostic.sorted(expanded.diagnostics + expanded.attributed(invalid.isEmpty ? planned : invalid))
-    self.plan = diagnostics.isEmpty ? plan : nil
+    diagnostics = Diagnostic.sorted(expanded.diagnostics + expanded.attributed(invalid.isEmpty ? planning.diagnostics : invalid))
+    self.plan = diagnostics.isEmpty ? planning.plan : nil
     secrets = expanded.secrets
   }
 

@@ -86,6 +86,42 @@ import Testing
     Descriptors.close(pipe.write)
   }
 
+  /// Into numbers that are taken, some of them by what has just come. In a process of its own, whose numbers are nobody else's.
+  @Test func descriptorsAreHandedOverInOrder() async {
+    await #expect(processExitsWith: .success) {
+      func inode(_ descriptor: Int32) -> UInt64? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? UInt64(status.st_ino) : nil
+      }
+      let sockets = try Channel.socketPair()
+      let files = try (0..<Channel.mostHandedOver).map { _ in try Channel.memoryFile([1], name: "test") }
+      let first = files[0]
+      let before = files.map(inode)
+      try Channel.handOver(files, over: sockets.ours)
+      #expect(throws: SystemError.self) { try Channel.handOver(files + files, over: sockets.ours) }
+      try Descriptors.writeAll(sockets.ours, "go")
+      for fd in files { Descriptors.close(fd) }
+      let taken = try (0..<3).map { _ in try Channel.openNull() }
+      #expect(taken == Array(first..<first + 3), "what is open there gives way")
+      #expect(try Channel.takeOver(from: sockets.theirs, first: first))
+      #expect(before.indices.map { inode(first + Int32($0)) } == before)
+      #expect(before.indices.allSatisfy { fcntl(first + Int32($0), F_GETFD) == 0 }, "programs that are started have them too")
+      #expect(inode(first + Int32(before.count)) == nil, "nothing else is left open")
+      var buffer = [UInt8](repeating: 0, count: 8)
+      #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(sockets.theirs, into: $0) } == 2, "what came after it is still there")
+      Descriptors.close(sockets.ours)
+      #expect(try !Channel.takeOver(from: sockets.theirs, first: first))
+    }
+  }
+
+  @Test func whoIsGoneIsHandedNothing() throws {
+    let sockets = try Channel.socketPair()
+    Descriptors.close(sockets.theirs)
+    let error = #expect(throws: SystemError.self) { try Channel.handOver([0], over: sockets.ours) }
+    #expect(error?.errno == EPIPE)
+    Descriptors.close(sockets.ours)
+  }
+
   @Test func eventsStayUntilTheyAreCleared() throws {
     let event = try #require(EventDescriptor())
     #expect(Descriptors.wait([.readable(event.descriptor)], until: .now) == [false])

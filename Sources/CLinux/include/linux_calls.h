@@ -17,17 +17,22 @@ int linux_pidfd_kill(int pidfd, int signal);          /* pidfd_send_signal(2) */
 int linux_has_ended(int pidfd);                       /* waitid(2), WNOWAIT: 1: it waits to be reaped, 0: still running, -1: errno */
 int linux_reap(int pidfd, int *code, int *status, int64_t *cpu_us, int64_t *peak_kib); /* waitid(2) + rusage; 1: reaped, 0: still running, -1: errno */
 int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHSIG */
-/* A program in the caller's process group that is killed when the calling thread ends: posix_spawn(3) has no attribute for the
-   parent-death signal, and the program cannot be asked to set it. Its descriptors 0, 1, ... are fds[0], fds[1], ..., which must all
-   be at least count; it has no others. Signals are neither blocked nor ignored. The process number, or -1. */
-int linux_spawn_companion(const char *path, char *const arguments[], const int *fds, int count);
+/* A program that is killed when the calling thread ends: posix_spawn(3) has no attribute for the parent-death signal, and the program
+   cannot be asked to set it. It is in the caller's process group, or leads one of its own. Its descriptors 0, 1, ... are fds[0], fds[1], ...,
+   which must all be at least count; it has no others. Signals are neither blocked nor ignored. A null environment is the caller's, a null
+   directory too. The process number, or -1. */
+int linux_spawn(const char *path, char *const arguments[], char *const environment[], const char *directory, int leads_group, const int *fds,
+                int count);
 /* The guard of a run: a process that reads `life`, a pipe's end, until nobody has the other end any more, and then kills the process groups
    in the file `groups`, as `linux_group_word` writes them. It shares nothing else with the caller. The process number, or -1. */
 int linux_spawn_guard(int life, int groups, const char *name);
+/* Descriptors over a Unix socket, with one byte (unix(7), SCM_RIGHTS). At most LINUX_MOST_SENT; -1: errno. Received ones are
+   close-on-exec; 0: the other side has closed. */
+#define LINUX_MOST_SENT 253
+int linux_send_descriptors(int socket, const int *fds, int count);
+int linux_receive_descriptors(int socket, int *fds, int capacity);
 int linux_unread(int fd);                             /* ioctl(2) FIONREAD: bytes that wait in a pipe */
 int linux_child_subreaper(int on);                    /* prctl(2) PR_SET_CHILD_SUBREAPER */
-int linux_close_from(void *file_actions, int first);  /* posix_spawn_file_actions_addclosefrom_np(3) */
-int linux_change_directory(void *file_actions, const char *path); /* posix_spawn_file_actions_addchdir_np(3) */
 int linux_signalfd(int fd, const void *set);          /* signalfd(2): close-on-exec, non-blocking */
 int linux_eventfd(void);                              /* eventfd(2): close-on-exec, non-blocking */
 int linux_timer(void);                                /* timerfd_create(2), CLOCK_MONOTONIC: close-on-exec, non-blocking */

@@ -160,23 +160,27 @@ def main():
     import signal
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
-    path, _, _, _, runner = sys.argv[1:6]
+    path, _, _, _, runner, *prestarted = sys.argv[1:]
     sys.argv = [""]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    loader = ExtensionFileLoader("ringway_python", path)
+    library = loader.create_module(ModuleSpec("ringway_python", loader, origin=path))
+    # Nothing of the user's runs before this.
+    status = library.enlist(int(runner), bool(prestarted))
+    if status != 0:
+        os._exit(status)
     order = host.json.loads(os.pread(ORDER, os.fstat(ORDER).st_size, 0))
     # Programs that user code starts have no business with our descriptors.
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:
+    for number in os.listdir("/proc/self/fd"):
+        if int(number) > 2:
             try:
-                os.set_inheritable(int(name), False)
+                os.set_inheritable(int(number), False)
             except OSError:
                 pass
     if order["settings"].get("decode") == "view":
         import ctypes  # noqa: F401, before a module of the user's can take its place
     host.prepare_path(order["directory"])
-    loader = ExtensionFileLoader("ringway_python", path)
-    library = loader.create_module(ModuleSpec("ringway_python", loader, origin=path))
     name = order["settings"]["callable"]
 
     def opening(text):
@@ -204,7 +208,7 @@ def main():
         os._exit(1)
     os.register_at_fork(after_in_child=library.forked)
     kind = 0 if order["kind"] == "source" else 2 if order["settings"].get("batch") else 1
-    code = library.run(hosted, int(runner), kind)
+    code = library.run(hosted, kind)
     if code == 0:
         import atexit
 

@@ -25,10 +25,10 @@ enum Composer {
       (name.utf8.first ?? 0) & 1 == 0 ? nil : "value of " + name
     }
     let found = expanded.attributed(schema.validate(expanded.node))
-    let (plan, planned) = Planner.plan(
+    let planning = Planner.plan(
       expanded.node, file: "pipeline.yaml", directory: "/here", catalog: Declared.plugins, surroundings: Declared.surroundings)
-    demand((plan == nil) == planned.contains { $0.severity == .error }, "no plan without an error, or both")
-    let all = expanded.diagnostics + found + expanded.attributed(planned)
+    demand((planning.plan == nil) == planning.diagnostics.contains { $0.severity == .error }, "no plan without an error, or both")
+    let all = expanded.diagnostics + found + expanded.attributed(planning.diagnostics)
     for diagnostic in all {
       check(diagnostic, bytes)
       demand(!diagnostic.message.isEmpty, "a diagnostic without a message: \(diagnostic.code)")
@@ -36,7 +36,7 @@ enum Composer {
       _ = diagnostic.github(file: "pipeline.yaml")
     }
     _ = source.masked(expanded.secrets.masked).render(all)
-    guard let plan else { return }
+    guard let plan = planning.plan else { return }
     for drawing in Drawing.allCases { _ = plan.drawn(as: drawing) }
   }
 

@@ -50,7 +50,8 @@ enum Order {
     }
     Descriptors.close(control.theirs)
     Descriptors.close(output.write)
-    var worker = WorkerProcess(child: ChildProcess(pid: -1, pidfd: -1), control: control.ours, output: output.read, sequenceAtStart: 0)
+    var worker = WorkerProcess(
+      StartedProcess(child: ChildProcess(pid: -1, pidfd: -1), control: control.ours, output: output.read), sequenceAtStart: 0)
     for message in worker.finish(second: 0, { _ in }) { _ = message.line }
     _ = worker.lastWords
   }

@@ -1,0 +1,66 @@
+package import Plans
+import Platform
+import Specs
+
+/// Workers that are programs of their own, started while their pipeline file is still being checked: an interpreter takes longer to
+/// begin than everything else of a start. They wait for what a worker is given, and nothing of the user's runs in them before (`enlist`).
+///
+/// One that is not wanted is discarded; should this process be killed, it ends when its control line does.
+package final class PrestartedWorkers {
+  private struct Name: Hashable {
+    let stage: String
+    let process: Int
+  }
+
+  /// Their place is kept free in each, so that nothing else gets the numbers.
+  private struct Waiting {
+    let started: StartedProcess
+    let room: Int
+  }
+
+  private var waiting: [Name: Waiting] = [:]
+
+  package init() {}
+
+  /// Starts what a plan needs, but no more than keep the CPUs busy: the check needs them too. Who is not started here, or cannot be, is started
+  /// with the run, and reported then.
+  package func start(_ plan: Plan) {
+    let environment = Machine.environment()
+    guard plan.stages.contains(where: { $0.launch != nil }), let null = try? Channel.openNull() else { return }
+    defer { Descriptors.close(null) }
+    let most = 2 * Machine.usableCPUs
+    for (i, stage) in plan.stages.enumerated() where stage.launch != nil {
+      let room = Self.mostDescriptors(of: stage, readers: plan.readers(of: i).map { plan.stages[$0] })
+      if room - Int(WorkOrder.Descriptor.order) > Channel.mostHandedOver { continue }
+      for process in 0..<min(stage.processes, max(0, most - waiting.count)) {
+        guard let started = try? StartedProcess(stage, process, environment, Array(repeating: null, count: room), WorkOrder.prestarted) else { return }
+        waiting[Name(stage: stage.name, process: process)] = Waiting(started: started, room: room)
+      }
+    }
+  }
+
+  /// The process of a stage that has been started, once it has got its descriptors.
+  ///
+  /// - Parameter descriptors: by their numbers in the worker, the order first
+  /// - Returns: nil when there is none, or none that they could be handed over to
+  func take(_ stage: String, _ process: Int, _ descriptors: [Int32]) -> StartedProcess? {
+    guard let found = waiting.removeValue(forKey: Name(stage: stage, process: process)) else { return nil }
+    let isThere =
+      descriptors.count <= found.room && (try? Channel.handOver(Array(descriptors[Int(WorkOrder.Descriptor.order)...]), over: found.started.control)) != nil
+    if !isThere { found.started.discard() }
+    return isThere ? found.started : nil
+  }
+
+  /// As many as `Runner.spawn` gives at most: beside those that every worker has its cells, its queue, those of its readers, its sockets,
+  /// standard output, the guard's file and its lock.
+  private static func mostDescriptors(of stage: Stage, readers: [Stage]) -> Int {
+    let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
+    return Int(WorkOrder.Descriptor.first) + 5 + sockets + readers.reduce(0) { $0 + $1.queues }
+  }
+
+  /// Ends those that nobody has taken.
+  package func discard() {
+    for one in waiting.values { one.started.discard() }
+    waiting = [:]
+  }
+}

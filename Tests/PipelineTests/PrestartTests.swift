@@ -1,0 +1,176 @@
+import Foundation
+import Glibc
+import Harness
+import Testing
+
+/// Interpreters that are started while the file is still being checked.
+@Suite struct PrestartTests {
+  /// The check waits in the import for a pipe to be opened; workers do not.
+  private static let gated = """
+    import os, sys
+    with open("imports", "a") as file: print(os.getpid(), file=file, flush=True)
+    if 'ringway._worker' not in sys.modules: open("gate").close()
+    FAULT
+    def work(value): return os.getpid()
+    """
+
+  private struct Gated {
+    let project: Project
+    let running: Running
+
+    init(fault: String = "", stage: String = "processes: 2", environment: [String: String] = [:]) throws {
+      project = try Project("""
+        count: {plugin: generate, with: {count: 2000}}
+        work: {PY:work"}, inputs: [count], directory: ., queue: {capacity: 1024, message: 4KiB}, \(stage)}
+        out: {plugin: file.write, inputs: [work], with: {path: out}}
+        """, python: PrestartTests.gated.replacing("FAULT", with: fault))
+      try #require(mkfifo(project.folder.path("gate"), 0o600) == 0)
+      running = try Running(
+        ["run", project.file, "--progress", "off", "--report", project.folder.path("report.json"), "--state", project.folder.path("state")],
+        environment: environment)
+    }
+
+    /// The same once more.
+    init(after first: Gated) throws {
+      project = first.project
+      try FileManager.default.removeItem(atPath: project.folder.path("imports"))
+      running = try Running(["run", project.file, "--progress", "off", "--state", project.folder.path("state")])
+    }
+
+    /// Those that have the mark, once they wait for their order.
+    func prestarted(_ count: Int = 2) throws -> [Int32] {
+      let isThere = eventually(within: 30) { marked.count == count && marked.allSatisfy(Running.isAsleep) && project.folder.lines("imports").count == 1 }
+      try #require(isThere, "\(marked) \(running.errors)")
+      return marked
+    }
+
+    private var marked: [Int32] {
+      Running.pids(childrenOf: running.pid).filter {
+        (try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8))?.split(separator: "\0").last == "prestarted"
+      }
+    }
+
+    /// Lets the check go on.
+    func open() {
+      // Fails as long as nobody reads.
+      #expect(eventually { close(Glibc.open(project.folder.path("gate"), O_WRONLY | O_NONBLOCK)) == 0 }, "\(running.errors)")
+    }
+  }
+
+  @Test func workersBeginWhileTheFileIsCheckedAndNothingOfTheUsersRunsInThemBefore() throws {
+    let gated = try Gated()
+    let early = try gated.prestarted()
+    gated.open()
+    #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
+    #expect(try gated.project.report.balances)
+    let lines = gated.project.folder.lines("out")
+    #expect(lines.count == 2000 && Set(lines.compactMap { Int32($0) }).isSubset(of: early), "\(Set(lines)) are none of \(early)")
+    #expect(gated.project.folder.lines("imports").count == 3, "the check, and each worker once")
+  }
+
+  @Test func aFileThatIsWrongLeavesNoneOfThem() throws {
+    let gated = try Gated(fault: "raise OSError('no camera')")
+    let early = try gated.prestarted()
+    gated.open()
+    let result = try gated.running.finish()
+    #expect(result.status == 78 && result.errors.contains("OSError: no camera"), "\(result.errors)")
+    #expect(!early.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") }, "the runner has waited for them")
+    #expect(gated.project.folder.lines("imports").count == 1)
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP, SIGKILL]) func aRunnerThatIsEndedMeanwhileLeavesNoneOfThem(signal: Int32) throws {
+    let gated = try Gated()
+    let early = try gated.prestarted()
+    let check = try #require(Int32(gated.project.folder.lines("imports")[0]))
+    kill(gated.running.pid, signal)
+    #expect(try gated.running.finish().status == -signal)
+    #expect(eventually(within: 10) { !early.contains(where: Running.isAlive) && !Running.isAlive(check) })
+    #expect(gated.project.folder.lines("imports").count == 1)
+  }
+
+  /// An interpreter that hangs on its own way to the worker does not notice that its runner has gone.
+  @Test(arguments: [SIGINT, SIGTERM]) func oneThatHangsIsEnded(signal: Int32) throws {
+    let site = try TemporaryFolder()
+    try site.write("sitecustomize.py", "import sys, time\nif 'prestarted' in sys.orig_argv: time.sleep(100000)\n")
+    let gated = try Gated(environment: ["PYTHONPATH": site.url.path])
+    let early = try gated.prestarted()
+    kill(gated.running.pid, signal)
+    #expect(try gated.running.finish().status == -signal)
+    #expect(!early.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") }, "the runner has waited for them")
+  }
+
+  /// Not so many that the check has to wait for them.
+  @Test func theyAreNoMoreThanTwiceTheCPUs() throws {
+    let most = 2 * ProcessInfo.processInfo.activeProcessorCount
+    let gated = try Gated(stage: "processes: \(most + 2)")
+    let early = try gated.prestarted(most)
+    gated.open()
+    #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
+    let workers = Set(gated.project.folder.lines("imports").dropFirst().compactMap { Int32($0) })
+    #expect(workers.count == most + 2 && workers.isSuperset(of: early), "the others are started with the run")
+  }
+
+  @Test func oneThatDiesBeforeTheRunIsStartedAgain() throws {
+    let gated = try Gated()
+    let early = try gated.prestarted()
+    kill(early[0], SIGKILL)
+    #expect(eventually { !Running.isAlive(early[0]) })
+    gated.open()
+    #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
+    #expect(gated.project.folder.lines("out").count == 2000)
+    #expect(!gated.running.errors.contains("died"), "it had done nothing yet: \(gated.running.errors)")
+  }
+
+  /// The numbers that descriptors will have in a worker are kept free, whatever an interpreter opens on its way.
+  @Test func whatAnInterpreterHasOpenedStaysItsOwn() throws {
+    let site = try TemporaryFolder()
+    try site.write("sitecustomize.py", "import builtins, os\nbuiltins.kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(40)]\n")
+    let gated = try Gated(
+      fault: "for fd in kept: assert os.readlink(f'/proc/self/fd/{fd}') == os.devnull, fd", environment: ["PYTHONPATH": site.url.path])
+    _ = try gated.prestarted()
+    gated.open()
+    #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
+    #expect(gated.project.folder.lines("out").count == 2000)
+  }
+
+  /// A run that has ended needs no workers, though they have been started.
+  @Test func whoIsNotNeededIsSentAway() throws {
+    let first = try Gated()
+    _ = try first.prestarted()
+    first.open()
+    #expect(try first.running.finish().status == 0, "\(first.running.errors)")
+    let second = try Gated(after: first)
+    let early = try second.prestarted()
+    second.open()
+    #expect(try second.running.finish().status == 0, "\(second.running.errors)")
+    #expect(!early.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") }, "the runner has waited for them")
+    #expect(second.project.folder.lines("imports").count == 1 && second.project.folder.lines("out").count == 2000)
+  }
+
+  /// Limits and lock are those of the worker, and the guard knows its group.
+  @Test func theyAreWorkersLikeOthers() throws {
+    let gated = try Gated(
+      fault: """
+        import resource, subprocess
+        if 'ringway._worker' in sys.modules:
+          assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 60 and os.nice(0) == 7
+          subprocess.Popen(["sh", "-c", "sleep 100000 & sleep 100000"])
+          print("x", file=open("begun", "a"))
+        """, stage: "processes: 2, limits: {files: 60}, nice: 7, rate: 20/s")
+    let early = try gated.prestarted()
+    gated.open()
+    #expect(eventually { gated.project.folder.lines("begun").count == 2 && gated.project.folder.lines("out").count > 3 }, "\(gated.running.errors)")
+    let all = everybody(in: early)
+    #expect(all.count >= 2 * 4)
+    kill(gated.running.pid, SIGKILL)
+    #expect(eventually(within: 10) { !all.contains(where: Running.isAlive) })
+  }
+
+  /// The members of process groups (proc_pid_stat(5)).
+  private func everybody(in groups: [Int32]) -> [Int32] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { pid in
+      guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return false }
+      return text[name...].split(separator: " ").dropFirst(3).first.flatMap { Int32($0) }.map(groups.contains) ?? false
+    }
+  }
+}
