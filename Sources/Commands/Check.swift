@@ -55,7 +55,7 @@ struct Check {
       meanwhile: {
         invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
         if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
-      }, interrupted: { prestarted?.discard() })
+      })
     let planned = planning.diagnostics + planning.problems(answers)
     let all = Check.joined(expanded, expanded.attributed(invalid), expanded.attributed(planned))
     // A library that cannot be used explains every plugin that is not there.
@@ -136,7 +136,7 @@ struct Check {
   }
 
   /// Asks other programs, all at the same time.
-  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void, interrupted: () -> Void) -> [Planning.Answer] {
+  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void) -> [Planning.Answer] {
     let orders = questions.map { question in
       var environment = Machine.environment()
       environment.removeAll { old in question.environment.contains { $0.name == old.name } }
@@ -147,7 +147,7 @@ struct Check {
       return (order, Array(question.input.utf8))
     }
     let outcomes = Programs.ask(
-      orders, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }), meanwhile: meanwhile, interrupted: interrupted)
+      orders, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }), meanwhile: meanwhile)
     return outcomes.map { outcome in
       switch outcome {
       case .answered(let bytes): .answered(bytes)

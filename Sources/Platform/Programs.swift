@@ -44,18 +44,18 @@ package enum Programs {
   /// - Parameters:
   ///   - limit: the most bytes of an answer
   ///   - slow: called once for each that takes long, with what there is of its answer
-  ///   - meanwhile: called when they have been started
-  ///   - interrupted: called when a signal is about to end this process, once they are killed
+  ///   - meanwhile: called when they have been started; also when there are none
   /// - Returns: an outcome for each, in their order
   package static func ask(
     _ orders: [(order: ChildProcess.Order, input: [UInt8])], within time: Duration, limit: Int,
-    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}, interrupted: () -> Void = {}
+    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}
   ) -> [Outcome] {
     let deadline = ContinuousClock.now + time
     var reminder = slow.map { ContinuousClock.now + $0.after }
-    // Nobody else would end them: a signal to this process alone must not leave them behind.
+    // Nobody else would end what they have started: a signal to this process alone must not leave that behind.
     let signals: PostponedSignals
     do throws(SystemError) { signals = try PostponedSignals() } catch {
+      meanwhile()
       return orders.map { _ in .failed("\(error)") }
     }
     defer { signals.release() }
@@ -82,7 +82,6 @@ package enum Programs {
           ? child.kill("it did not end within \(time.components.seconds) s") : child.hear(Array(ready[3 * k..<3 * k + 3]), limit: limit)
         all[number] = outcome.map(Asked.done) ?? .running(child)
       }
-      if isInterrupted { interrupted() }
     }
     return all.map { if case .done(let outcome) = $0 { outcome } else { .failed("it was not waited for") } }
   }
@@ -97,6 +96,8 @@ package enum Programs {
     private let process: ChildProcess
     private let answer: Int32
     private let words: Int32
+    /// Whether it has closed its standard output, its standard error.
+    private var isMute = (false, false)
     private(set) var said: [UInt8] = []
     private var complained: [UInt8] = []
 
@@ -122,14 +123,16 @@ package enum Programs {
       self.words = words.read
     }
 
-    var interests: [Descriptors.Interest] { [.readable(answer), .readable(words), .readable(process.pidfd)] }
+    var interests: [Descriptors.Interest] {
+      [.readable(isMute.0 ? process.pidfd : answer), .readable(isMute.1 ? process.pidfd : words), .readable(process.pidfd)]
+    }
 
     /// - Parameter ready: which of `interests` are
     /// - Returns: nil while it goes on
     mutating func hear(_ ready: [Bool], limit: Int) -> Outcome? {
       if said.count > limit { return kill("it wrote more than \(limit) bytes") }
-      if ready[0] { take(answer, &said) }
-      if ready[1] { take(words, &complained) }
+      if ready[0], !isMute.0 { isMute.0 = !take(answer, &said) }
+      if ready[1], !isMute.1 { isMute.1 = !take(words, &complained) }
       if complained.count > 64 << 10 { complained.removeFirst(complained.count - (32 << 10)) }
       // Its end decides, not that of its streams: something that it left behind may hold them.
       guard ready[2] else { return nil }
@@ -161,7 +164,7 @@ package enum Programs {
       return outcome
     }
 
-    @discardableResult
+    /// - Returns: whether there may be more
     private func take(_ descriptor: Int32, _ bytes: inout [UInt8]) -> Bool {
       var buffer = [UInt8](repeating: 0, count: 64 << 10)
       let count = buffer.withUnsafeMutableBytes { (try? Descriptors.read(descriptor, into: $0)) ?? 0 }

@@ -5,7 +5,7 @@ import Specs
 /// Workers that are programs of their own, started while their pipeline file is still being checked: an interpreter takes longer to
 /// begin than everything else of a start. They wait for what a worker is given, and nothing of the user's runs in them before (`enlist`).
 ///
-/// One that is not wanted is discarded; should this process be killed, it ends when its control line does.
+/// Those that are not wanted are discarded, and all end with this process, as workers do.
 package final class PrestartedWorkers {
   private struct Name: Hashable {
     let stage: String
