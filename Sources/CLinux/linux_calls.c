@@ -2,6 +2,7 @@
 #include "linux_calls.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -162,13 +163,18 @@ int linux_receive_descriptors(int socket, int *fds, int capacity) {
       if (count < capacity) fds[count++] = fd; else close(fd);
     }
   }
-  /* Some did not come: this process may have no more. */
-  if (count == 0 || message.msg_flags & MSG_CTRUNC) {
-    while (count > 0) close(fds[--count]);
-    errno = EMFILE;
-    return -1;
-  }
-  return count;
+  if (count > 0 && !(message.msg_flags & MSG_CTRUNC)) return count;
+  while (count > 0) close(fds[--count]);
+  /* Some did not come, since this process may have no more; or nobody has sent any. */
+  errno = message.msg_flags & MSG_CTRUNC ? EMFILE : EBADMSG;
+  return -1;
+}
+
+void linux_close_from(int first) {
+  if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  for (int fd = first; fd < INT_MAX && (rlim_t)fd < limit.rlim_cur; fd++) close(fd);
 }
 
 extern char **environ;
@@ -176,21 +182,26 @@ extern char **environ;
 /* Between vfork(2) and execve(2) the child runs in the caller's memory: it calls nothing but system calls, and says what failed
    through a variable of the caller. No handler may run in it meanwhile, so every signal is blocked across the call. */
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const char *directory, int leads_group, const int *fds,
-                int count) {
+                int count, const char **failed) {
   sigset_t all, before;
   pid_t parent = getpid();
-  volatile int failed = 0;
+  volatile int error = 0;
+  const char *volatile step = "vfork";
   sigfillset(&all);
   if (sigprocmask(SIG_BLOCK, &all, &before) != 0) return -1;
   pid_t pid = vfork();
   if (pid == 0) {
+    step = "prctl";
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) goto fail;
     /* The parent may have died before that call; then it is somebody else's child by now. */
     if (getppid() != parent) _exit(127);
+    step = "setpgid";
     if (leads_group && setpgid(0, 0) != 0) goto fail;
+    step = "chdir";
     if (directory != NULL && chdir(directory) != 0) goto fail;
+    step = "dup2";
     for (int i = 0; i < count; i++) if (dup2(fds[i], i) < 0) goto fail;
-    if (syscall(SYS_close_range, count, ~0U, 0) != 0) goto fail;
+    linux_close_from(count);
     /* What is ignored stays so across execve(2); a handler does not. The system call itself, since glibc's own refuses the two
        signals that it keeps for itself, which its posix_spawn(3) leaves ignored. All zeros are SIG_DFL without flags. */
     long usual[8];
@@ -199,14 +210,16 @@ int linux_spawn(const char *path, char *const arguments[], char *const environme
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    step = "execve";
     execve(path, arguments, environment != NULL ? environment : environ);
   fail:
-    failed = errno;
+    error = errno;
     _exit(127);
   }
-  int error = pid < 0 ? errno : failed;
+  if (pid < 0) error = errno;
   sigprocmask(SIG_SETMASK, &before, NULL);
   if (pid > 0 && error != 0) while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+  *failed = step;
   errno = error;
   return error == 0 ? pid : -1;
 }

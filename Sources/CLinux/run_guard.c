@@ -117,7 +117,8 @@ int linux_spawn_guard(int life, int groups, const char *name) {
   if (chdir("/") != 0) _exit(1);
   rename_self(name);
   int first = fcntl(life, F_DUPFD, 3), second = fcntl(groups, F_DUPFD, 3);
-  if (first < 0 || second < 0 || dup2(first, 0) < 0 || dup2(second, 1) < 0 || syscall(SYS_close_range, 2, ~0U, 0) != 0) _exit(1);
+  if (first < 0 || second < 0 || dup2(first, 0) < 0 || dup2(second, 1) < 0) _exit(1);
+  linux_close_from(2);
   struct range kept[4];
   int count = 0;
 #if GIVES_BACK

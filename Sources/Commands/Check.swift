@@ -55,7 +55,7 @@ struct Check {
       meanwhile: {
         invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
         if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
-      })
+      }, interrupted: { prestarted?.discard() })
     let planned = planning.diagnostics + planning.problems(answers)
     let all = Check.joined(expanded, expanded.attributed(invalid), expanded.attributed(planned))
     // A library that cannot be used explains every plugin that is not there.
@@ -135,8 +135,10 @@ struct Check {
     Output.say("ringway: \(question.program) still checks the file" + (doing.map { ", and is at `\($0)`" } ?? "") + "\n")
   }
 
-  /// Asks other programs, all at the same time.
-  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void) -> [Planning.Answer] {
+  /// Asks other programs.
+  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void, interrupted: () -> Void) -> [Planning.Answer] {
+    // Of those, and of what is started meanwhile.
+    Machine.forbidCoreFiles()
     let orders = questions.map { question in
       var environment = Machine.environment()
       environment.removeAll { old in question.environment.contains { $0.name == old.name } }
@@ -147,7 +149,8 @@ struct Check {
       return (order, Array(question.input.utf8))
     }
     let outcomes = Programs.ask(
-      orders, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }), meanwhile: meanwhile)
+      orders, atOnce: Machine.usableCPUs, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }),
+      meanwhile: meanwhile, interrupted: interrupted)
     return outcomes.map { outcome in
       switch outcome {
       case .answered(let bytes): .answered(bytes)

@@ -13,7 +13,8 @@ package struct WorkOrder: Sendable {
     package static let first: Int32 = 5
   }
 
-  /// The last argument of a worker that has been started before its run, and gets the order and what comes after it over its control line.
+  /// An argument of a worker that has been started before its run, and gets the order and what comes after it over its control line. The next one says
+  /// how many numbers are kept free for these descriptors, the order's first.
   package static let prestarted = "prestarted"
 
   /// A ring's descriptor and the worker's waiting place in it.

@@ -33,24 +33,25 @@ package enum Channel {
     if linux_send_descriptors(socket, descriptors, Int32(clamping: descriptors.count)) != 0 { throw SystemError("sendmsg", "") }
   }
 
-  /// Waits for what is handed over, and puts it in order from a number on; whatever was open by one of these numbers is closed. Programs
-  /// that this process becomes or starts inherit them.
+  /// Waits for what is handed over, and puts it in order from a number on. Programs that this process starts inherit it.
   ///
+  /// - Parameter reserved: how many numbers from there on have been kept free for it: what is open by these is closed
   /// - Returns: false when the other end is closed
-  package static func takeOver(from socket: Int32, first: Int32) throws(SystemError) -> Bool {
+  package static func takeOver(from socket: Int32, first: Int32, reserved: Int32) throws(SystemError) -> Bool {
     var received = [Int32](repeating: -1, count: mostHandedOver)
     let count = linux_receive_descriptors(socket, &received, Int32(clamping: received.count))
     if count < 0 { throw SystemError("recvmsg", "") }
     received.removeLast(received.count - Int(count))
     defer { for fd in received { close(fd) } }
     // Every source lies above every target, so that none overwrites what a later one needs.
-    for (i, fd) in received.enumerated() where fd < first + count {
-      let copy = linux_fcntl(fd, F_DUPFD_CLOEXEC, Int(first + count))
+    for (i, fd) in received.enumerated() where fd < first + max(count, reserved) {
+      let copy = linux_fcntl(fd, F_DUPFD_CLOEXEC, Int(first + max(count, reserved)))
       if copy < 0 { throw SystemError("fcntl", "") }
       close(fd)
       received[i] = copy
     }
     for (i, fd) in received.enumerated() where dup2(fd, first + Int32(clamping: i)) < 0 { throw SystemError("dup2", "") }
+    for fd in stride(from: first + count, to: first + reserved, by: 1) { close(fd) }
     return count > 0
   }
 

@@ -31,7 +31,8 @@ package struct ChildProcess: Sendable {
     /// The child's descriptors 0, 1, 2, ... in this order; it has no others.
     package var descriptors: [Int32]
     /// The program's file; this very program unless given.
-    package var program = "/proc/self/exe"
+    package var program = own
+    static let own = "/proc/self/exe"
     /// Whether it is in a process group of its own, and not in that of this process.
     package var leadsGroup = true
 
@@ -46,7 +47,8 @@ package struct ChildProcess: Sendable {
   /// Starts a program, with no signal blocked or ignored. The kernel kills it when this process has ended: call it from the main thread only, for
   /// the parent-death signal belongs to the thread that started it (prctl(2), PR_SET_PDEATHSIG).
   package static func spawn(_ order: Order) throws(SystemError) -> ChildProcess {
-    let name = order.arguments.dropFirst().joined(separator: " ")
+    // This program's own name says nothing; a program's arguments may be secret.
+    let name = order.program == Order.own ? order.arguments.dropFirst().joined(separator: " ") : order.program
     // Every source lies above every target, so that no dup2 overwrites what a later one needs.
     let above = Int32(clamping: order.descriptors.count)
     var copies: [Int32] = []
@@ -62,12 +64,14 @@ package struct ChildProcess: Sendable {
         sources.append(copy)
       }
     }
+    var failed: UnsafePointer<CChar>?
     let (pid, error) = withCStrings(order.arguments) { arguments in
       withCStrings(order.environment ?? []) { environment in
-        (linux_spawn(order.program, arguments, order.environment == nil ? nil : environment, order.directory, order.leadsGroup ? 1 : 0, sources, above), errno)
+        (linux_spawn(
+          order.program, arguments, order.environment == nil ? nil : environment, order.directory, order.leadsGroup ? 1 : 0, sources, above, &failed), errno)
       }
     }
-    if pid < 0 { throw SystemError("execve", order.directory.map { "\(name) in \($0)" } ?? name, errno: error) }
+    if pid < 0 { throw SystemError(failed.map { String(cString: $0) } ?? "vfork", order.directory.map { "\(name) in \($0)" } ?? name, errno: error) }
     return try ChildProcess(started: pid, name)
   }
 

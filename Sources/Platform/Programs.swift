@@ -39,19 +39,20 @@ package enum Programs {
     ask([(order, input)], within: time, limit: limit).first ?? .failed("nobody was asked")
   }
 
-  /// The same with several, at the same time.
+  /// The same with several.
   ///
   /// - Parameters:
+  ///   - atOnce: how many at the same time
+  ///   - time: for each, from its start
   ///   - limit: the most bytes of an answer
   ///   - slow: called once for each that takes long, with what there is of its answer
-  ///   - meanwhile: called when they have been started; also when there are none
+  ///   - meanwhile: called when the first of them have been started; also when there are none
+  ///   - interrupted: called when a signal is about to end this process, once they are killed
   /// - Returns: an outcome for each, in their order
   package static func ask(
-    _ orders: [(order: ChildProcess.Order, input: [UInt8])], within time: Duration, limit: Int,
-    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}
+    _ orders: [(order: ChildProcess.Order, input: [UInt8])], atOnce most: Int = 1, within time: Duration, limit: Int,
+    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}, interrupted: () -> Void = {}
   ) -> [Outcome] {
-    let deadline = ContinuousClock.now + time
-    var reminder = slow.map { ContinuousClock.now + $0.after }
     // Nobody else would end what they have started: a signal to this process alone must not leave that behind.
     let signals: PostponedSignals
     do throws(SystemError) { signals = try PostponedSignals() } catch {
@@ -59,45 +60,53 @@ package enum Programs {
       return orders.map { _ in .failed("\(error)") }
     }
     defer { signals.release() }
-    var all = orders.map { order, input in
-      do throws(SystemError) { return Asked.running(try Child(order, input)) } catch { return Asked.done(.failed("\(error)")) }
+    var outcomes = [Outcome?](repeating: nil, count: orders.count)
+    var running: [(number: Int, child: Child)] = []
+    var next = 0
+    func startMore() {
+      while next < orders.count, running.count < max(1, most) {
+        do throws(SystemError) { running.append((next, try Child(orders[next].order, orders[next].input))) } catch { outcomes[next] = .failed("\(error)") }
+        next += 1
+      }
     }
+    startMore()
     meanwhile()
-    while true {
-      var running: [(number: Int, child: Child)] = []
-      for case (let i, .running(let child)) in all.enumerated() { running.append((i, child)) }
-      if running.isEmpty { break }
-      let ready = Descriptors.wait(
-        running.flatMap { $0.child.interests } + [.readable(signals.descriptor)], until: reminder.map { min($0, deadline) } ?? deadline)
-      if let due = reminder, due <= .now, due < deadline {
-        reminder = nil
-        for (number, child) in running { slow?.call(number, child.said) }
-        continue
-      }
+    while !running.isEmpty {
+      let deadlines = running.map { $0.child.began + time } + running.compactMap { one in one.child.isToldOf ? nil : slow.map { one.child.began + $0.after } }
+      let ready = Descriptors.wait(running.flatMap { $0.child.interests } + [.readable(signals.descriptor)], until: deadlines.min())
       let isInterrupted = ready.last ?? false
-      let isLate = !ready.contains(true)
-      for (k, (number, var child)) in running.enumerated() {
-        let outcome =
-          isInterrupted || isLate
-          ? child.kill("it did not end within \(time.components.seconds) s") : child.hear(Array(ready[3 * k..<3 * k + 3]), limit: limit)
-        all[number] = outcome.map(Asked.done) ?? .running(child)
+      let now = ContinuousClock.now
+      for k in running.indices {
+        let number = running[k].number
+        if isInterrupted || now >= running[k].child.began + time {
+          outcomes[number] = running[k].child.kill("it did not end within \(time.components.seconds) s")
+          continue
+        }
+        outcomes[number] = running[k].child.hear(Array(ready[3 * k..<3 * k + 3]), limit: limit)
+        if let slow, outcomes[number] == nil, !running[k].child.isToldOf, now >= running[k].child.began + slow.after {
+          running[k].child.isToldOf = true
+          slow.call(number, running[k].child.said)
+        }
       }
+      if isInterrupted {
+        interrupted()
+        break
+      }
+      running.removeAll { outcomes[$0.number] != nil }
+      startMore()
     }
-    return all.map { if case .done(let outcome) = $0 { outcome } else { .failed("it was not waited for") } }
-  }
-
-  private enum Asked {
-    case running(Child)
-    case done(Outcome)
+    return outcomes.map { $0 ?? .failed("it was not asked") }
   }
 
   /// A program that is being asked.
   private struct Child {
     private let process: ChildProcess
-    private let answer: Int32
-    private let words: Int32
-    /// Whether it has closed its standard output, its standard error.
-    private var isMute = (false, false)
+    let began = ContinuousClock.now
+    /// Whether it has been told of that it takes long.
+    var isToldOf = false
+    /// Its standard output and its standard error; nil once it has closed them.
+    private var answer: Int32?
+    private var words: Int32?
     private(set) var said: [UInt8] = []
     private var complained: [UInt8] = []
 
@@ -123,16 +132,14 @@ package enum Programs {
       self.words = words.read
     }
 
-    var interests: [Descriptors.Interest] {
-      [.readable(isMute.0 ? process.pidfd : answer), .readable(isMute.1 ? process.pidfd : words), .readable(process.pidfd)]
-    }
+    var interests: [Descriptors.Interest] { [answer, words, process.pidfd].map { .readable($0 ?? process.pidfd) } }
 
     /// - Parameter ready: which of `interests` are
     /// - Returns: nil while it goes on
     mutating func hear(_ ready: [Bool], limit: Int) -> Outcome? {
       if said.count > limit { return kill("it wrote more than \(limit) bytes") }
-      if ready[0], !isMute.0 { isMute.0 = !take(answer, &said) }
-      if ready[1], !isMute.1 { isMute.1 = !take(words, &complained) }
+      if ready[0] { Self.take(&answer, &said) }
+      if ready[1] { Self.take(&words, &complained) }
       if complained.count > 64 << 10 { complained.removeFirst(complained.count - (32 << 10)) }
       // Its end decides, not that of its streams: something that it left behind may hold them.
       guard ready[2] else { return nil }
@@ -150,8 +157,8 @@ package enum Programs {
     }
 
     private mutating func outcome(_ end: ChildProcess.End, _ limit: Int) -> Outcome {
-      while Descriptors.wait([.readable(answer)], until: .now).contains(true), take(answer, &said), said.count <= limit {}
-      while Descriptors.wait([.readable(words)], until: .now).contains(true), take(words, &complained), complained.count < 1 << 20 {}
+      while Self.hasMore(answer), said.count <= limit { Self.take(&answer, &said) }
+      while Self.hasMore(words), complained.count < 1 << 20 { Self.take(&words, &complained) }
       if end == .exited(0) { return closed(.answered(said)) }
       let text = String(decoding: complained, as: UTF8.self)
       let last = text.split(separator: "\n").last.map { ": " + $0 } ?? ""
@@ -159,17 +166,26 @@ package enum Programs {
     }
 
     private func closed(_ outcome: Outcome) -> Outcome {
-      Descriptors.close(answer)
-      Descriptors.close(words)
+      if let answer { Descriptors.close(answer) }
+      if let words { Descriptors.close(words) }
       return outcome
     }
 
-    /// - Returns: whether there may be more
-    private func take(_ descriptor: Int32, _ bytes: inout [UInt8]) -> Bool {
+    private static func hasMore(_ stream: Int32?) -> Bool {
+      guard let stream else { return false }
+      return Descriptors.wait([.readable(stream)], until: .now).contains(true)
+    }
+
+    /// Reads what is there of a stream, and closes it at its end.
+    private static func take(_ stream: inout Int32?, _ bytes: inout [UInt8]) {
+      guard let descriptor = stream else { return }
       var buffer = [UInt8](repeating: 0, count: 64 << 10)
       let count = buffer.withUnsafeMutableBytes { (try? Descriptors.read(descriptor, into: $0)) ?? 0 }
       bytes += buffer[..<count]
-      return count > 0
+      if count == 0 {
+        Descriptors.close(descriptor)
+        stream = nil
+      }
     }
   }
 }

@@ -7,8 +7,9 @@ import Glibc
 ///     runner -- pipe --> guard     the guard waits for its end, which is the runner's
 ///     worker -- file --> guard     which process group each worker leads, read after that
 ///
-/// Nothing is said to the guard while the runner lives, so it is never woken. A worker enters its group before it starts anything, and asks
-/// only then whether its runner lives; so no process is there that the guard does not find. The runner strikes the group out when its leader
+/// Nothing is said to the guard while the runner lives, so it is never woken. The runner enters a worker's group when it has started it. Should it die
+/// before that, the worker does so itself before anything of the user's runs in it, and asks only then whether its runner lives; so no process
+/// is there that the guard does not find. The runner strikes the group out when its leader
 /// has ended and its members are killed, but before the leader is reaped.
 ///
 /// So a number in the file is that of a process that the runner had not reaped when it died, and the guard is on its way in the instant of
@@ -70,6 +71,9 @@ package final class RunGuard {
 
   /// Called in a worker: its group is one to be killed from now on.
   package static func enter(worker: Int, _ descriptor: Int32) { write(linux_group_word(getpid()), worker, descriptor) }
+
+  /// The same from outside.
+  package func enter(worker: Int, group: Int32) { Self.write(linux_group_word(group), worker, groups) }
 
   /// A worker's group is gone.
   package func strikeOut(worker: Int) { Self.write(0, worker, groups) }

@@ -10,6 +10,8 @@ private func endingSignals() -> sigset_t {
     signal(number, SIG_DFL)
     sigaddset(&set, number)
   }
+  // Who has it ignored has no children to wait for.
+  signal(SIGCHLD, SIG_DFL)
   var hangUp = sigaction()
   sigaction(SIGHUP, nil, &hangUp)
   if unsafeBitCast(hangUp.__sigaction_handler.sa_handler, to: Int.self) != 1 { sigaddset(&set, SIGHUP) }
@@ -59,7 +61,6 @@ package struct SignalDescriptor: Sendable {
   package static func take() throws(SystemError) -> SignalDescriptor {
     signal(SIGPIPE, SIG_IGN)
     var set = endingSignals()
-    signal(SIGCHLD, SIG_DFL)
     sigaddset(&set, SIGCHLD)
     sigprocmask(SIG_BLOCK, &set, nil)
     let fd = linux_signalfd(-1, &set)

@@ -1,5 +1,5 @@
-// Python: what the runner has to know of stages that are written in Python: their settings, where the Python side lies, how a
-// worker becomes an interpreter. What runs inside the interpreter is WorkerABI's, a shared library, and the files of
+// Python: what the runner has to know of stages that are written in Python: their settings, where the Python side lies, which
+// program their workers are. What runs inside the interpreter is WorkerABI's, a shared library, and the files of
 // WorkerABI/python.
 
 import Platform

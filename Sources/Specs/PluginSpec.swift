@@ -153,7 +153,7 @@ public enum ExternalResource: Sendable, Equatable {
 /// A program that is a stage's worker itself: it finds control line and work order at their descriptors and runs the same loop.
 package struct Launch: Sendable, Equatable {
   /// A path or a name, as in `ExternalResource.runsProgram`, which reports one that is not there; in a plan it is absolute.
-  package var program: String
+  package let program: String
   /// Without the program's own name; `__worker STAGE PROCESS RUNNER` follows them.
   package let arguments: [String]
 

@@ -40,13 +40,13 @@ package enum Enlistment {
 ///
 /// - Parameters:
 ///   - runner: the process number of the runner
-///   - isPrestarted: whether the order is still to come
-package func enlist(under runner: Int32, isPrestarted: Bool = false) -> Enlistment {
+///   - reserved: how many numbers are kept free for what is still to be handed over; nil for a process that has everything
+package func enlist(under runner: Int32, reserved: Int32? = nil) -> Enlistment {
   guard CurrentProcess.dieWithParent(runner) else { return .ended(status: ExitCode.stopped.rawValue) }
   CurrentProcess.ignoreWriteSignals()
   var enlisted: WorkOrder?
-  let status = status { control in
-    if isPrestarted, try !Channel.takeOver(from: control.descriptor, first: WorkOrder.Descriptor.order) { return .stopped }
+  let status = exitStatus { control in
+    if let reserved, try !Channel.takeOver(from: control.descriptor, first: WorkOrder.Descriptor.order, reserved: reserved) { return .stopped }
     guard let order = WorkOrder(decoding: try Descriptors.readAll(WorkOrder.Descriptor.order, limit: 64 << 20)) else {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
@@ -66,7 +66,7 @@ package func enlist(under runner: Int32, isPrestarted: Bool = false) -> Enlistme
 ///
 /// - Returns: the exit status of the process
 package func runWorker(_ order: WorkOrder, plugins: [AnyPlugin], load: LibraryLoader? = nil, keys: @escaping KeyMaker) -> Int32 {
-  status { control in
+  exitStatus { control in
     if let library = order.library { control.send(.opening("opening \(library)")) }
     let (plugin, spec) = try find(order, plugins, load)
     let worker = try Worker(order, spec: spec, control: control, keys: keys)
@@ -87,7 +87,7 @@ package func runWorker(_ order: WorkOrder, plugins: [AnyPlugin], load: LibraryLo
 }
 
 /// The exit status of a worker that has done this, or has told the runner why it could not.
-private func status(of body: (ControlLine) throws -> ExitCode) -> Int32 {
+private func exitStatus(of body: (ControlLine) throws -> ExitCode) -> Int32 {
   let control = ControlLine(descriptor: WorkOrder.Descriptor.control)
   do {
     return try body(control).rawValue

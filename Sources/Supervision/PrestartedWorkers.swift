@@ -28,12 +28,13 @@ package final class PrestartedWorkers {
     let environment = Machine.environment()
     guard plan.stages.contains(where: { $0.launch != nil }), let null = try? Channel.openNull() else { return }
     defer { Descriptors.close(null) }
-    let most = 2 * Machine.usableCPUs
+    let most = 2 * Machine.usableCPUs, first = Self.first
     for (i, stage) in plan.stages.enumerated() where stage.launch != nil {
-      let room = Self.mostDescriptors(of: stage, readers: plan.readers(of: i).map { plan.stages[$0] })
-      if room - Int(WorkOrder.Descriptor.order) > Channel.mostHandedOver { continue }
+      let room = Self.mostHandedOver(of: stage, readers: plan.readers(of: i).map { plan.stages[$0] })
+      if room > Channel.mostHandedOver { continue }
       for process in 0..<min(stage.processes, max(0, most - waiting.count)) {
-        guard let started = try? StartedProcess(stage, process, environment, Array(repeating: null, count: room), WorkOrder.prestarted) else { return }
+        guard let started = try? StartedProcess(
+          stage, process, environment, Array(repeating: null, count: first + room), WorkOrder.prestarted, String(room)) else { return }
         waiting[Name(stage: stage.name, process: process)] = Waiting(started: started, room: room)
       }
     }
@@ -45,22 +46,30 @@ package final class PrestartedWorkers {
   /// - Returns: nil when there is none, or none that they could be handed over to
   func take(_ stage: String, _ process: Int, _ descriptors: [Int32]) -> StartedProcess? {
     guard let found = waiting.removeValue(forKey: Name(stage: stage, process: process)) else { return nil }
-    let isThere =
-      descriptors.count <= found.room && (try? Channel.handOver(Array(descriptors[Int(WorkOrder.Descriptor.order)...]), over: found.started.control)) != nil
-    if !isThere { found.started.discard() }
+    let handed = Array(descriptors[Self.first...])
+    let isThere = handed.count <= found.room && (try? Channel.handOver(handed, over: found.started.control)) != nil
+    if !isThere { Self.discard([found.started]) }
     return isThere ? found.started : nil
   }
 
-  /// As many as `Runner.spawn` gives at most: beside those that every worker has its cells, its queue, those of its readers, its sockets,
-  /// standard output, the guard's file and its lock.
-  private static func mostDescriptors(of stage: Stage, readers: [Stage]) -> Int {
+  /// The number of the first that is handed over.
+  private static let first = Int(WorkOrder.Descriptor.order)
+
+  /// As many as `Runner.spawn` gives at most from the order on: its cells, its queue, those of its readers, its sockets, standard output, the guard's
+  /// file and its lock.
+  private static func mostHandedOver(of stage: Stage, readers: [Stage]) -> Int {
     let sockets = stage.resources.count { if case .listens = $0 { true } else { false } }
-    return Int(WorkOrder.Descriptor.first) + 5 + sockets + readers.reduce(0) { $0 + $1.queues }
+    return 1 + 5 + sockets + readers.reduce(0) { $0 + $1.queues }
   }
 
   /// Ends those that nobody has taken.
   package func discard() {
-    for one in waiting.values { one.started.discard() }
+    Self.discard(waiting.values.map(\.started))
     waiting = [:]
+  }
+
+  private static func discard(_ all: [StartedProcess]) {
+    for one in all { one.child.killGroup() }
+    for one in all { one.discard() }
   }
 }

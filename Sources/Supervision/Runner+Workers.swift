@@ -159,6 +159,8 @@ extension Runner {
     defer { Descriptors.close(orderFile) }
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
     let started = try prestarted?.take(stage.name, process, descriptors) ?? StartedProcess(stage, process, environment, descriptors)
+    // A program of its own may start something before it gets there itself.
+    keeper.enter(worker: worker + 1, group: started.child.pid)
     goneSince[worker] = nil
     timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: started.child.pid)))
     workers[worker] = WorkerProcess(started, sequenceAtStart: cell.sequence)

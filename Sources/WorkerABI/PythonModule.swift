@@ -75,10 +75,10 @@ extension CPython {
   }
   interpreter = python
   let functions: [(StaticString, @convention(c) (Object?, Object?) -> Object?)] = [
-    // enlist(runner, prestarted): makes the process a worker, which waits for its order if it was prestarted; 0, or the exit status that it is to end with at once.
+    // enlist(runner, reserved): makes the process a worker, which waits for as many descriptors at most, unless it has all; 0, or the exit status that it is to end with at once.
     ("enlist", { answer($1) { python, given in
-      guard let runner = python.number(given, 0), let isPrestarted = python.number(given, 1) else { return nil }
-      return Int(enlistPython(under: runner, isPrestarted: isPrestarted != 0))
+      guard let runner = python.number(given, 0), let reserved = python.number(given, 1) else { return nil }
+      return Int(enlistPython(python, under: runner, reserved: reserved))
     } }),
     // run(host, kind): runs the worker to its end; the exit status of the process.
     ("run", { answer($1) { python, given in

@@ -27,10 +27,11 @@ final class PythonStage {
   // Unsafe: written once by the one thread that runs the loop.
   nonisolated(unsafe) static var host: (python: CPython, object: Object)?
 
-  /// Whether this process is one that user code has forked.
   /// What this process does, once it has enlisted.
-  // Unsafe: written before there is a thread.
+  // Unsafe: written once by the one thread that runs the loop, before it.
   nonisolated(unsafe) static var order: WorkOrder?
+
+  /// Whether this process is one that user code has forked.
   // Unsafe: written in the child of a fork, where there is one thread.
   nonisolated(unsafe) static var isForked = false
 

@@ -9,14 +9,17 @@ import Python
 import Rings
 import Stages
 
-/// Makes the process that has loaded this library a worker.
+/// Makes the process that has loaded this library a worker. The caller holds the interpreter's lock, which is free meanwhile.
 ///
 /// - Parameters:
 ///   - runner: the process number of the runner
-///   - isPrestarted: whether the work order is still to come
+///   - reserved: how many numbers are kept free for what is still to be handed over; 0 for a process that has everything
 /// - Returns: 0, or the exit status that the process is to end with
-func enlistPython(under runner: Int32, isPrestarted: Bool) -> Int32 {
-  switch enlist(under: runner, isPrestarted: isPrestarted) {
+func enlistPython(_ python: CPython, under runner: Int32, reserved: Int32) -> Int32 {
+  // An interpreter's own site may have started threads.
+  let waiting = python.saveThread()
+  defer { python.restoreThread(waiting) }
+  switch enlist(under: runner, reserved: reserved > 0 ? reserved : nil) {
   case .ended(let status): return status
   case .worker(let order):
     PythonStage.order = order

@@ -215,24 +215,25 @@ static void programs(void) {
   fds[0] = fcntl(ends[0], F_DUPFD_CLOEXEC, 10);
   char *const arguments[] = { "sh", "-c", "echo $#; exit 3", NULL };
   int status = 0;
+  const char *failed;
   signal(SIGPIPE, SIG_IGN);
-  int pid = linux_spawn("/bin/sh", arguments, NULL, NULL, 0, fds, 3);
+  int pid = linux_spawn("/bin/sh", arguments, NULL, NULL, 0, fds, 3, &failed);
   EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 3);
   EXPECT(read(ends[0], bytes, sizeof bytes) == 2 && bytes[0] == '0');
   char *const told[] = { "sh", "-c", "echo $NAME; pwd; cut -d' ' -f1,5 /proc/$$/stat", NULL }, *const environment[] = { "NAME=value", "PATH=/bin:/usr/bin", NULL };
   for (int leads = 0; leads < 2; leads++) {
-    pid = linux_spawn("/bin/sh", told, environment, "/tmp", leads, fds, 3);
+    pid = linux_spawn("/bin/sh", told, environment, "/tmp", leads, fds, 3, &failed);
     EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     char expected[64];
     int length = snprintf(expected, sizeof expected, "value\n/tmp\n%d %d\n", pid, leads ? pid : getpgrp());
     EXPECT(read(ends[0], bytes, sizeof bytes) == length && memcmp(bytes, expected, (size_t)length) == 0);
   }
-  EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, "/nonexistent", 1, fds, 3), ENOENT));
-  EXPECT(FAILS(linux_spawn("/nonexistent", arguments, NULL, NULL, 0, fds, 3), ENOENT));
-  EXPECT(FAILS(linux_spawn("/", arguments, NULL, NULL, 0, fds, 3), EACCES));
+  EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, "/nonexistent", 1, fds, 3, &failed), ENOENT) && strcmp(failed, "chdir") == 0);
+  EXPECT(FAILS(linux_spawn("/nonexistent", arguments, NULL, NULL, 0, fds, 3, &failed), ENOENT) && strcmp(failed, "execve") == 0);
+  EXPECT(FAILS(linux_spawn("/", arguments, NULL, NULL, 0, fds, 3, &failed), EACCES));
   EACH(i) {
     int bad[1] = { wild[i] };
-    if (wild[i] < 0 || wild[i] > 100) EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, NULL, 0, bad, 1), EBADF));
+    if (wild[i] < 0 || wild[i] > 100) EXPECT(FAILS(linux_spawn("/bin/sh", arguments, NULL, NULL, 0, bad, 1, &failed), EBADF) && strcmp(failed, "dup2") == 0);
   }
   sigset_t blocked;
   EXPECT(sigprocmask(SIG_SETMASK, NULL, &blocked) == 0 && !sigismember(&blocked, SIGTERM));
@@ -276,7 +277,7 @@ static void handed_over(void) {
     }
   }
   /* A byte without descriptors. */
-  EXPECT(write(ends[0], "x", 1) == 1 && FAILS(linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT), EMFILE));
+  EXPECT(write(ends[0], "x", 1) == 1 && FAILS(linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT), EBADMSG));
   close(ends[0]);
   EXPECT(linux_receive_descriptors(ends[1], got, LINUX_MOST_SENT) == 0);
   EXPECT(FAILS(linux_send_descriptors(ends[1], fds + 1, 1), EBADF));

@@ -213,6 +213,13 @@ import Testing
 
   // MARK: Descriptors, processes, memory
 
+  /// An old kernel, or a container that forbids the call (close_range(2)).
+  @Test(.enabled(if: Injection.canTrace, Injection.withoutTracing)) func descriptorsThatCannotBeClosedTogetherAreClosedOneByOne() throws {
+    let run = try Counting(40)
+    let result = try Injection.run(run.command, "close_range:error=EPERM", isInherited: true)
+    #expect(result.status == 0 && Counting.isWhole(run.lines) && run.lines.count == 40, "\(result.errors)")
+  }
+
   /// The machine refuses for a while what a new worker needs, and then gives it. Somebody has lowered the limit of a run (prlimit(1)), so even waiting
   /// on all of its descriptors at once is refused.
   @Test(arguments: [true, false]) func aWorkerForWhichThereAreNoDescriptorsIsTriedAgain(isMended: Bool) throws {

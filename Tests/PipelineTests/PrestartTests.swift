@@ -46,7 +46,7 @@ import Testing
 
     private var marked: [Int32] {
       Running.pids(childrenOf: running.pid).filter {
-        (try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8))?.split(separator: "\0").last == "prestarted"
+        (try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8))?.split(separator: "\0").contains("prestarted") ?? false
       }
     }
 
@@ -88,6 +88,18 @@ import Testing
     #expect(gated.project.folder.lines("imports").count == 1)
   }
 
+  /// Nor what an interpreter has started on its own way to the worker.
+  @Test(arguments: [SIGINT, SIGTERM]) func whatTheyHaveStartedIsEnded(signal: Int32) throws {
+    let site = try TemporaryFolder()
+    try site.write("sitecustomize.py", "import subprocess, sys\nif 'prestarted' in sys.orig_argv: subprocess.Popen(['sleep', '100000'])\n")
+    let gated = try Gated(environment: ["PYTHONPATH": site.url.path])
+    let all = everybody(in: try gated.prestarted())
+    #expect(all.count == 4)
+    kill(gated.running.pid, signal)
+    #expect(try gated.running.finish().status == -signal)
+    #expect(eventually(within: 10) { !all.contains(where: Running.isAlive) })
+  }
+
   /// An interpreter that hangs on its own way to the worker does not notice that its runner has gone.
   @Test(arguments: [SIGINT, SIGTERM, SIGKILL]) func oneThatHangsIsEnded(signal: Int32) throws {
     let site = try TemporaryFolder()
@@ -108,6 +120,16 @@ import Testing
     #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
     let workers = Set(gated.project.folder.lines("imports").dropFirst().compactMap { Int32($0) })
     #expect(workers.count == most + 2 && workers.isSuperset(of: early), "the others are started with the run")
+  }
+
+  /// More descriptors than can be handed over together: the worker is started with the run.
+  @Test func whoNeedsTooManyDescriptorsIsNotStartedEarly() throws {
+    let project = try Project("""
+      numbers: {PY:numbers"}}
+      many: {plugin: discard, inputs: [numbers], processes: 260, partition: {key: ., input: json}, queue: {capacity: 1, message: 1KiB}}
+      """, python: "def numbers(): yield from range(500)\n")
+    let result = try project.run()
+    #expect(try result.status == 0 && project.report.balances, "\(result.errors)")
   }
 
   @Test func oneThatDiesBeforeTheRunIsStartedAgain() throws {
@@ -154,6 +176,9 @@ import Testing
         import resource, subprocess
         if 'ringway._worker' in sys.modules:
           assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 60 and os.nice(0) == 7
+          assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+          names = [os.readlink(f"/proc/self/fd/{fd}") for fd in range(4, 60) if os.path.exists(f"/proc/self/fd/{fd}")]
+          assert os.devnull not in names, names
           subprocess.Popen(["sh", "-c", "sleep 100000 & sleep 100000"])
           print("x", file=open("begun", "a"))
         """, stage: "processes: 2, limits: {files: 60}, nice: 7, rate: 20/s")
@@ -162,6 +187,9 @@ import Testing
     #expect(eventually { gated.project.folder.lines("begun").count == 2 && gated.project.folder.lines("out").count > 3 }, "\(gated.running.errors)")
     let all = everybody(in: early)
     #expect(all.count >= 2 * 4)
+    // Each has a lock of its own (proc_locks(5)).
+    let locks = try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").map { $0.split(separator: " ") }
+    #expect(early.allSatisfy { pid in locks.contains { $0.contains("POSIX") && $0.contains("\(pid)") } }, "\(locks)")
     kill(gated.running.pid, SIGKILL)
     #expect(eventually(within: 10) { !all.contains(where: Running.isAlive) })
   }

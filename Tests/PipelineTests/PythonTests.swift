@@ -637,6 +637,69 @@ import Testing
     #expect(result.status != 0 && project.lines() == [] && result.errors.contains("a source returns an iterator"), "\(result.errors)")
   }
 
+  /// Stages in different surroundings are looked at by different programs, of which some fail.
+  @Test func eachOfSeveralChecksHasItsAnswer() throws {
+    let project = try Project("import os\nif os.environ['N'] == '2': os.abort()\ndef work(value): return value\ndef other(value, a): return value\n", """
+      count: {plugin: generate, with: {count: 5}}
+      one: {PY, inputs: [count], environment: {N: "1"}, with: {callable: "stages:work"}}
+      two: {PY, inputs: [count], environment: {N: "2"}, with: {callable: "stages:work"}}
+      three: {PY, inputs: [count], environment: {N: "3"}, with: {callable: "stages:other"}}
+      four: {PY, inputs: [count], environment: {N: "4"}, with: {callable: "stages:nobody"}}
+      five: {PY, inputs: [count], environment: {N: "5"}, with: {callable: "stages:work"}}
+      """)
+    let result = try Ringway.run(["validate", project.file])
+    let lines = result.errors.split(separator: "\n").filter { $0.contains("error") }
+    #expect(result.status == 78 && lines.count == 4 && lines.last == "3 errors in \(project.file)", "\(result.errors)")
+    for (line, text) in [(5, "could not check the stage at `import stages`: signal 6"), (6, "other"), (7, "has no 'nobody'")] {
+      #expect(lines.contains { $0.contains("p.yaml:\(line):") && $0.contains(text) }, "\(line) \(text): \(result.errors)")
+    }
+  }
+
+  /// Signals are those that a run takes, however they were inherited.
+  @Test(arguments: ["SIG_BLOCK", "ignored"]) func aCheckIsInterruptedByWhatWasInheritedAsBlockedOrIgnored(how: String) throws {
+    let project = try Project("import time\nopen('begun', 'w').close()\ntime.sleep(100000)\n", """
+      count: {PY, directory: ., with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let change = how == "ignored" ? "signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGCHLD, signal.SIG_IGN)" : "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])"
+    let running = try Running(
+      ["-c", "import os, signal, sys; \(change); os.execv(sys.argv[1], sys.argv[1:])", Ringway.binary.path, "validate", project.file],
+      executable: URL(fileURLWithPath: "/usr/bin/python3"))
+    #expect(eventually { FileManager.default.fileExists(atPath: project.folder.path("begun")) }, "\(running.errors)")
+    kill(running.pid, SIGTERM)
+    #expect(try running.finish().status == -SIGTERM, "\(running.errors)")
+  }
+
+  /// Who has SIGCHLD ignored has no children to wait for.
+  @Test func anIgnoredSIGCHLDIsNoHindrance() throws {
+    let project = try Project("def work(value): return value\n", """
+      count: {plugin: generate, with: {count: 5}}
+      work: {PY, inputs: [count], with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let running = try Running(
+      ["-c", "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])", Ringway.binary.path, "run", project.file],
+      executable: URL(fileURLWithPath: "/usr/bin/python3"))
+    #expect(try running.finish().status == 0 && project.lines().count == 5, "\(running.errors)")
+  }
+
+  @Test func anInterpreterThatIsGoneIsNamed() throws {
+    let project = try Project("def work(value): return value\n", """
+      count: {plugin: generate, with: {rate: 100/s}}
+      work: {PY, inputs: [count], restart: {max: 1, backoff: 1ms}, with: {callable: "stages:work"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    try project.folder.write("p.yaml", String(contentsOfFile: project.file, encoding: .utf8).replacing("/usr/bin/python3", with: "bin/python"))
+    try FileManager.default.createDirectory(atPath: project.folder.path("bin"), withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(atPath: project.folder.path("bin/python"), withDestinationPath: "/usr/bin/python3")
+    let running = try project.start()
+    #expect(eventually { !project.lines().isEmpty }, "\(running.errors)")
+    try FileManager.default.removeItem(atPath: project.folder.path("bin/python"))
+    kill(try #require(running.workers.first { $0.stage == "work" }).pid, SIGKILL)
+    let result = try running.finish()
+    #expect(result.status == 71 && result.errors.contains("execve \(project.folder.url.resolvingSymlinksInPath().path)/bin/python: No such file or directory"), "\(result.errors)")
+  }
+
   /// A signal to the program alone, while a module is being imported.
   @Test(arguments: [SIGINT, SIGTERM]) func aCheckThatIsInterruptedLeavesNobodyBehind(signal: Int32) throws {
     let project = try Project("""

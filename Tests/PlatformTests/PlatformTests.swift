@@ -103,14 +103,16 @@ import Testing
       for fd in files { Descriptors.close(fd) }
       let taken = try (0..<3).map { _ in try Channel.openNull() }
       #expect(taken == Array(first..<first + 3), "what is open there gives way")
-      #expect(try Channel.takeOver(from: sockets.theirs, first: first))
+      let end = first + Int32(files.count)
+      for fd in end..<end + 2 { #expect(dup2(taken[0], fd) == fd) }
+      #expect(try Channel.takeOver(from: sockets.theirs, first: first, reserved: Int32(files.count) + 2))
       #expect(before.indices.map { inode(first + Int32($0)) } == before)
       #expect(before.indices.allSatisfy { fcntl(first + Int32($0), F_GETFD) == 0 }, "programs that are started have them too")
-      #expect(inode(first + Int32(before.count)) == nil, "nothing else is left open")
+      #expect((end..<end + 600).allSatisfy { inode($0) == nil }, "nothing else is left open")
       var buffer = [UInt8](repeating: 0, count: 8)
       #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(sockets.theirs, into: $0) } == 2, "what came after it is still there")
       Descriptors.close(sockets.ours)
-      #expect(try !Channel.takeOver(from: sockets.theirs, first: first))
+      #expect(try !Channel.takeOver(from: sockets.theirs, first: first, reserved: 1))
     }
   }
 

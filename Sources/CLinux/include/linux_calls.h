@@ -20,9 +20,11 @@ int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHS
 /* A program that is killed when the calling thread ends: posix_spawn(3) has no attribute for the parent-death signal, and the program
    cannot be asked to set it. It is in the caller's process group, or leads one of its own. Its descriptors 0, 1, ... are fds[0], fds[1], ...,
    which must all be at least count; it has no others. Signals are neither blocked nor ignored. A null environment is the caller's, a null
-   directory too. The process number, or -1. */
+   directory too. The process number, or -1 and the name of the call that has failed. */
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const char *directory, int leads_group, const int *fds,
-                int count);
+                int count, const char **failed);
+/* Closes all descriptors from this one on (close_range(2)), one by one where that call is not there or forbidden. Calls nothing but system calls. */
+void linux_close_from(int first);
 /* The guard of a run: a process that reads `life`, a pipe's end, until nobody has the other end any more, and then kills the process groups
    in the file `groups`, as `linux_group_word` writes them. It shares nothing else with the caller. The process number, or -1. */
 int linux_spawn_guard(int life, int groups, const char *name);

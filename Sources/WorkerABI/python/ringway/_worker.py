@@ -167,7 +167,7 @@ def main():
     loader = ExtensionFileLoader("ringway_python", path)
     library = loader.create_module(ModuleSpec("ringway_python", loader, origin=path))
     # Nothing of the user's runs before this.
-    status = library.enlist(int(runner), bool(prestarted))
+    status = library.enlist(int(runner), int(prestarted[1]) if prestarted else 0)
     if status != 0:
         os._exit(status)
     order = host.json.loads(os.pread(ORDER, os.fstat(ORDER).st_size, 0))

@@ -1,4 +1,4 @@
-"""worker.py LIBRARY __worker STAGE PROCESS RUNNER [prestarted]: starts one process of a Python stage.
+"""worker.py LIBRARY __worker STAGE PROCESS RUNNER [prestarted ROOM]: starts one process of a Python stage.
 
 Processes that user code starts by the method spawn run this file too, under another name and with paths of their own.
 """
