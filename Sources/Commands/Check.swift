@@ -20,9 +20,13 @@ struct Check {
 
   var errors: Int { diagnostics.count { $0.severity == .error } }
 
-  /// - Parameter prestarted: starts workers while other programs still look at their part of the file, as soon as nothing else is wrong
+  /// - Parameters:
+  ///   - prestarted: starts workers while other programs still look at their part of the file, as soon as nothing else is wrong
+  ///   - interrupted: called when a signal is about to end this process meanwhile
   /// - Throws: `Unreadable` when there is no file to check
-  init(_ file: String, overrides: [Override], prestarting prestarted: PrestartedWorkers? = nil) throws(Unreadable) {
+  init(
+    _ file: String, overrides: [Override], prestarting prestarted: PrestartedWorkers? = nil, interrupted: () -> Void = {}
+  ) throws(Unreadable) {
     let text = try Check.read(file)
     let folder = Check.directory(of: file)
     let (document, syntax) = text.document()
@@ -55,7 +59,11 @@ struct Check {
       meanwhile: {
         invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
         if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
-      }, interrupted: { prestarted?.discard() })
+      },
+      interrupted: {
+        prestarted?.discard()
+        interrupted()
+      })
     let planned = planning.diagnostics + planning.problems(answers)
     let all = Check.joined(expanded, expanded.attributed(invalid), expanded.attributed(planned))
     // A library that cannot be used explains every plugin that is not there.
@@ -98,7 +106,9 @@ struct Check {
     refused: (Specs.ExitCode, String) -> Void = { _, _ in }
   ) throws -> Plan {
     let check: Check
-    do throws(Unreadable) { check = try Check(file, overrides: overrides.set, prestarting: prestarted) } catch {
+    do throws(Unreadable) {
+      check = try Check(file, overrides: overrides.set, prestarting: prestarted) { refused(.stopped, "interrupted while the file was checked") }
+    } catch {
       Output.say("ringway: \(error.text)\n")
       refused(.noInput, error.text)
       throw Specs.ExitCode.noInput.end

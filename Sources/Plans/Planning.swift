@@ -56,12 +56,11 @@ struct Inspections {
     }
 
     func problems(_ answer: Planning.Answer) -> [Diagnostic] {
-      guard let first = drafts.first else { return [] }
       switch answer {
       case .failed(let reason, let said):
         // It has said for which of the stages it does what, before it does it.
         let last = Planning.Answer.doing(said)
-        let draft = last.flatMap { drafts.indices.contains($0.request) ? drafts[$0.request] : nil } ?? first
+        guard let draft = last.flatMap({ drafts.indices.contains($0.request) ? drafts[$0.request] : nil }) ?? drafts.first else { return [] }
         let doing = last.map { " at `\($0.text)`" } ?? ""
         return [
           Diagnostic(
@@ -73,12 +72,7 @@ struct Inspections {
       case .answered(let bytes):
         // The answer is the last line.
         let answers = bytes.split(separator: UInt8(ascii: "\n")).last.flatMap { JSONText.parse(Array($0)).node?.items } ?? []
-        if answers.count != drafts.count {
-          return [
-            Diagnostic(
-              "inspection", "\(program) gave an answer that is none", at: first.place("with"), remedy: "is it the right program?", path: first.path + ".with")
-          ]
-        }
+        if answers.count != drafts.count { return problems(.failed("it ended without an answer", said: bytes)) }
         return zip(drafts, answers).flatMap { draft, problems in
           (problems.items ?? []).map { problem in
             let setting = problem["setting"]?.string ?? ""

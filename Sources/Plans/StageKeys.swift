@@ -51,7 +51,7 @@ enum StageKeys {
     "timeout", "How long one message may take; a worker that takes longer is killed and the message is tried again. One that takes longer to close its plugin ends the run.", example: "5s")
     .optional
   static let startupTimeout = Setting.duration(
-    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress.",
+    "startup_timeout", "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress, until one becomes ready.",
     example: "30s"
   ).optional
   static let rate = Setting<Double?>.rate(
@@ -108,7 +108,7 @@ enum StageKeys {
       return all
     })
   static let directory = Setting.path(
-    "directory", "Working directory of the stage's processes, relative to the pipeline file's folder.", example: "work").optional
+    "directory", "Working directory of the stage's processes, relative to the pipeline file's folder. The default is that of `ringway` itself.", example: "work").optional
 
   /// The most processes of a stage, and of a pipeline: a slot names its owner in 12 bits.
   static let most = 4095

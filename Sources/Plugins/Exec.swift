@@ -169,7 +169,11 @@ struct Exec {
     let real = name == "awk" ? Files.canonical(file)?.split(separator: "/").last.map(String.init) ?? name : name
     let known = remedies.first { real.hasPrefix($0.program) }
     let any = "use `answers: any`"
-    if let known, known.flags.contains(where: has) { return "it does not answer every input with one output; \(any) for such a program" }
+    if let known, known.flags.contains(where: has) {
+      // grep(1): 1 is nothing that matches, which would be a failure.
+      let status = known.program == "grep" ? ", with `shell: true` and `|| [ $? = 1 ]` behind the command, since grep ends with 1 when nothing matches" : ""
+      return "it does not answer every input with one output; \(any) for such a program\(status)"
+    }
     return "it probably holds its output back; " + (known?.text ?? "run it with -u or --line-buffered if it has them, or else under `stdbuf -oL`")
       + ", or \(any) if it does not answer every input"
   }

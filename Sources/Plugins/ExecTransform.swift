@@ -117,6 +117,8 @@ struct Conversation {
           let sawNothing = answered == 0 && hasAnswered && !incoming.hasPart && program.unread == outgoing.total
           program.waitForEnd()
           let how = end()
+          // What one message has killed is that message's failure, which is told; the others are only tried again.
+          if sawNothing || messages.count > 1 { noteRestart(how) }
           if sawNothing { return false }
           throw MessageFailure(
             incoming.hasPart ? exec.halfFrame : "\(exec.name) ended (\(how?.description ?? "it vanished")) before it had answered")
@@ -140,13 +142,17 @@ struct Conversation {
       if !ready.contains(true) { return program }
       program.waitForEnd()
       let how = end()
-      if how != .exited(0) { exec.note("\(exec.name) ended (\(how?.description ?? "it vanished")); it is started again") }
+      noteRestart(how)
     }
     incoming = IncomingFrames(exec.framing, longest: exec.longest)
     hasAnswered = false
     let program = try exec.start(input: .pipe, output: .pipe, errors: .log)
     self.program = program
     return program
+  }
+
+  private func noteRestart(_ how: ChildProcess.End?) {
+    if how != .exited(0) { exec.note("\(exec.name) ended (\(how?.description ?? "it vanished")); it is started again") }
   }
 
   private var unasked: WorkerFailure {

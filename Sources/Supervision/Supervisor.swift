@@ -96,6 +96,8 @@ struct Supervisor {
     var restarts = 0
     /// How many deaths had counted for its stage when it was started.
     var startedAt = 0
+    /// Whether it has been ready since its start.
+    var wasReady = false
     var isClosing = false
     /// What it said last of its opening.
     var opening = ""
@@ -194,7 +196,9 @@ struct Supervisor {
     case .recovered(let worker, let facts): return recovered(worker, facts, now)
     case .failed(let worker, let code, let text): return fail(worker, code, text)
     case .messageFailed(let worker, let text):
-      return stop(.messageFailed, "stage \"\(plan.stages[workers[worker].stage].name)\" gave up a message: \(text)")
+      let stage = plan.stages[workers[worker].stage]
+      let remedy = stage.onError.then == .stop ? "; a stage that reads `\(stage.name).dead_letter` would take it, and the run go on" : ""
+      return stop(.messageFailed, "stage \"\(stage.name)\" gave up a message: \(text)\(remedy)")
     case .backoffOver(let worker):
       guard workers[worker].state == .backingOff, !isStopping else { return [] }
       return spawnAgain(worker)
@@ -209,6 +213,8 @@ struct Supervisor {
   private mutating func ready(_ worker: Int) -> [Action] {
     guard workers[worker].state == .starting else { return [] }
     workers[worker].state = .ready
+    workers[worker].wasReady = true
+    stages[workers[worker].stage].budget.workerIsReady()
     let isSource = plan.stages[workers[worker].stage].kind == .source
     if haveSourcesStarted { return isSource ? [.tell(worker: worker, isDraining ? .stop : .go)] : [] }
     guard workers.allSatisfy({ $0.state != .starting && $0.state != .backingOff }) else { return [] }
@@ -305,7 +311,9 @@ struct Supervisor {
   private mutating func restart(_ worker: Int, _ end: WorkerEnd, _ facts: Facts, _ now: ContinuousClock.Instant) -> [Action] {
     let stage = workers[worker].stage
     let what = "\(name(worker)) died: \(end.text)"
-    switch stages[stage].budget.workerDied(progressed: facts.progressed, startedAt: workers[worker].startedAt, at: now) {
+    let verdict = stages[stage].budget.workerDied(
+      progressed: facts.progressed, wasReady: workers[worker].wasReady, startedAt: workers[worker].startedAt, at: now)
+    switch verdict {
     case .now:
       return [.note(stage: stage, what + "; started again")] + spawnAgain(worker)
     case .after(let pause):
@@ -317,10 +325,11 @@ struct Supervisor {
     case .spent:
       workers[worker].state = .gone
       let limits = plan.stages[stage].restart
-      return stop(
-        .restartsSpent,
-        "stage \"\(plan.stages[stage].name)\" died more than \(limits.max) times within \(Quantity.describe(limits.within)) without making progress; the last time: \(end.text)"
-          + words(facts))
+      let times = "\(limits.max) \(limits.max == 1 ? "time" : "times")"
+      let how =
+        stages[stage].budget.isStuck
+        ? "was started more than \(times) in a row without becoming ready" : "died more than \(times) within \(Quantity.describe(limits.within)) without making progress"
+      return stop(.restartsSpent, "stage \"\(plan.stages[stage].name)\" \(how); the last time: \(end.text)" + words(facts))
     }
   }
 
@@ -328,6 +337,7 @@ struct Supervisor {
 
   private mutating func spawnAgain(_ worker: Int) -> [Action] {
     workers[worker].state = .starting
+    workers[worker].wasReady = false
     workers[worker].isClosing = false
     workers[worker].opening = ""
     workers[worker].restarts += 1
@@ -420,7 +430,7 @@ struct Supervisor {
   /// descriptors, memory), and so it is asked again as after a death without progress; before that nothing is lost by ending at once.
   mutating func spawnFailed(_ worker: Int, _ text: String, at now: ContinuousClock.Instant) -> [Action] {
     let stage = workers[worker].stage
-    if haveSourcesStarted, !isStopping, case .after(let pause) = stages[stage].budget.workerDied(progressed: false, startedAt: workers[worker].startedAt, at: now) {
+    if haveSourcesStarted, !isStopping, case .after(let pause) = stages[stage].budget.workerDied(progressed: false, wasReady: true, startedAt: workers[worker].startedAt, at: now) {
       workers[worker].state = .backingOff
       return [.note(stage: stage, "\(text); trying again in \(Quantity.describe(pause))"), .startBackoff(worker: worker, pause)]
     }

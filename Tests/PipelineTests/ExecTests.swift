@@ -360,8 +360,19 @@ import Testing
     let stage = "timeout: 1500ms\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}"
     let (result, _) = try run(try pipeline(folder, ["1", "7"], stage: stage, with: "command: \(command)"), folder)
     #expect(result.errors.contains("it does not answer every input with one output; use `answers: any` for such a program"), "\(result.errors)")
+    #expect(command.contains("grep") == result.errors.contains("since grep ends with 1 when nothing matches"), "\(result.errors)")
     let (all, _) = try run(try pipeline(folder, ["1", "7"], with: "command: \(command)\nanswers: any"), folder)
     #expect(all.status == 0 && folder.lines("out.txt") == ["7"], "\(all.errors)")
+  }
+
+  /// One that ends now and then costs nothing, but is told of.
+  @Test(arguments: ["[awk, '{print; fflush()} NR==200 {exit 3}']", "[perl, -ne, '$|=1; exit 3 if $. == 77; print']"])
+  func aProgramThatEndsInTheMiddleIsToldOf(command: String) throws {
+    let folder = try TemporaryFolder()
+    let numbers = (0..<1000).map(String.init)
+    let (result, _) = try run(try pipeline(folder, numbers, with: "command: \(command)"), folder)
+    #expect(result.status == 0 && folder.lines("out.txt") == numbers, "\(result.errors)")
+    #expect(result.errors.contains("ended (exit status 3); it is started again"), "\(result.errors)")
   }
 
   @Test func aFloodOfErrorsHoldsNothingUp() throws {

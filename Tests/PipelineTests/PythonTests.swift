@@ -712,10 +712,12 @@ import Testing
       count: {PY, directory: ., with: {callable: "stages:values"}}
       out: {plugin: file.write, inputs: [count], with: {path: out}}
       """)
-    let running = try Running(["validate", project.file])
+    let running = try Running(["run", project.file, "--report", project.folder.path("report.json")])
     #expect(eventually { !project.lines("pids").isEmpty })
     kill(running.pid, signal)
     #expect(try running.finish().status == -signal, "\(running.errors)")
+    let report = try String(contentsOfFile: project.folder.path("report.json"), encoding: .utf8)
+    #expect(report.contains("interrupted while the file was checked"), "that of an earlier run stays: \(report)")
     let pids = project.lines("pids").compactMap { Int32($0) }
     #expect(pids.count == 2 && eventually { pids.allSatisfy { !Running.isAlive($0) } })
   }
@@ -855,7 +857,7 @@ import Testing
       return result.errors
     }
     let wrong = try check("/bin/ls")
-    #expect(wrong.contains("/bin/ls gave an answer that is none") && wrong.contains("is it the right program?"), "\(wrong)")
+    #expect(wrong.contains("/bin/ls could not check the stage: it ended without an answer") && wrong.contains("is it the right program?"), "\(wrong)")
     for name in [".venv", "./.venv"] {
       let folder = try check(name) {
         try FileManager.default.createDirectory(atPath: $0.path(".venv/bin"), withIntermediateDirectories: true)
@@ -969,6 +971,9 @@ import Testing
   @Test(arguments: [
     ("stages:wrok", "", "the module stages has no 'wrok'", "did you mean 'work'?"),
     ("nowhere:work", "", "ModuleNotFoundError: No module named 'nowhere'", "modules are looked for in"),
+    ("stage:work", "", "ModuleNotFoundError: No module named 'stage'", "did you mean stages:work?"),
+    ("stages.py:work", "", "ModuleNotFoundError: No module named 'stages.py'", "a module is named without its ending: stages:work"),
+    ("ends:work", "", "could not check the stage at `import ends`: it ended without an answer", "it must end, and crash neither"),
     ("broken:work", "", "the module broken cannot be imported: SyntaxError: ", "broken.py:2"),
     ("raises:work", "", "the module raises cannot be imported: KeyError: 'x'", "raises.py:1"),
     ("leaves:work", "", "the module leaves cannot be imported: SystemExit: 3", ""),
@@ -1001,6 +1006,7 @@ import Testing
     _ = try project.folder.write("raises.py", "{}['x']\n")
     _ = try project.folder.write("needs.py", "import sys\nimport nowhere\n")
     _ = try project.folder.write("leaves.py", "raise SystemExit(3)\n")
+    _ = try project.folder.write("ends.py", "import os\nos._exit(0)\n")
     let result = try Ringway.run(["validate", project.file])
     #expect(result.status == 78 && result.errors.contains(error) && (remedy.isEmpty || result.errors.contains(remedy)), "\(result.errors)")
     #expect(result.errors.contains("p.yaml:4:") && !result.errors.contains("Traceback"), "\(result.errors)")

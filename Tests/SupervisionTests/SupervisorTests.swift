@@ -12,8 +12,10 @@ private func handle(_ supervisor: inout Supervisor, _ event: Supervisor.Event, a
 
 private func start(_ supervisor: inout Supervisor) -> [Supervisor.Action] { supervisor.start() }
 
-private func died(_ budget: inout RestartBudget, progressed: Bool, startedAt: Int? = nil, at now: ContinuousClock.Instant) -> RestartBudget.Verdict {
-  budget.workerDied(progressed: progressed, startedAt: startedAt ?? budget.counted, at: now)
+private func died(
+  _ budget: inout RestartBudget, progressed: Bool, wasReady: Bool = true, startedAt: Int? = nil, at now: ContinuousClock.Instant
+) -> RestartBudget.Verdict {
+  budget.workerDied(progressed: progressed, wasReady: wasReady, startedAt: startedAt ?? budget.counted, at: now)
 }
 
 private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, isWaiting: Bool, at now: ContinuousClock.Instant) -> Bool {
@@ -217,6 +219,38 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
     let last = supervisor.handle(.recovered(worker: 1, facts: Self.facts(progressed: false)), at: now + .seconds(3))
     #expect(last == [0, 2, 3].map { .kill(worker: $0) })
     #expect(supervisor.code == .restartsSpent && supervisor.cause.contains("stage \"work\" died more than 3 times within 10s") && supervisor.cause.contains("signal 11"))
+  }
+
+  /// However long each takes; until one becomes ready.
+  @Test func startsThatNeverBecomeReadyAreCounted() {
+    var supervisor = Self.started(Self.plan(restart: RestartLimits(max: 2, within: .seconds(10), backoff: .milliseconds(100))))
+    var now = ContinuousClock.now
+    func failToStart(at now: ContinuousClock.Instant) -> [Action] {
+      _ = supervisor.handle(.reaped(worker: 1, end: .exited(1)), at: now)
+      let actions = supervisor.handle(.recovered(worker: 1, facts: Self.facts(progressed: false)), at: now)
+      _ = supervisor.handle(.backoffOver(worker: 1), at: now)
+      return actions
+    }
+    // It was ready once, which does not count for long.
+    _ = failToStart(at: now)
+    for _ in 0..<2 {
+      now += .seconds(60)
+      _ = failToStart(at: now)
+    }
+    #expect(supervisor.code == .success)
+    // Somebody else of the stage becomes ready: it can be done.
+    _ = supervisor.handle(.reaped(worker: 2, end: .killed("signal 9")), at: now)
+    _ = supervisor.handle(.recovered(worker: 2, facts: Self.facts()), at: now)
+    _ = supervisor.handle(.ready(worker: 2), at: now)
+    for _ in 0..<2 {
+      now += .seconds(60)
+      _ = failToStart(at: now)
+    }
+    #expect(supervisor.code == .success)
+    now += .seconds(60)
+    _ = failToStart(at: now)
+    #expect(supervisor.code == .restartsSpent)
+    #expect(supervisor.cause == "stage \"work\" was started more than 2 times in a row without becoming ready; the last time: exit status 1")
   }
 
   /// A stage that is not there and whose queue is full holds up who writes to it, and all that read there.

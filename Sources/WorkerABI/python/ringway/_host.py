@@ -63,6 +63,16 @@ def place(error):
     return where
 
 
+def near_module(name, folder):
+    import difflib
+
+    try:
+        files = os.listdir(folder)
+    except OSError:
+        return None
+    return next(iter(difflib.get_close_matches(name, [f[:-3] for f in files if f.endswith(".py")], 1)), None)
+
+
 def find(callable_):
     """The object that `module:name` names.
 
@@ -75,6 +85,11 @@ def find(callable_):
         remedy = f"the interpreter is {sys.executable}"
         if error.name == module_name.partition(".")[0]:
             remedy += f"; modules are looked for in {sys.path[0]} first"
+            near = near_module(error.name, sys.path[0])
+            if near:
+                remedy = f"did you mean {near}:{name}? {remedy}"
+        elif error.name == module_name and module_name.endswith(".py"):
+            remedy = f"a module is named without its ending: {module_name[:-3]}:{name}"
         raise Problem("callable", describe(error) + place(error), remedy) from error
     except BaseException as error:  # an import may also exit
         where = "" if isinstance(error, SyntaxError) else place(error)
