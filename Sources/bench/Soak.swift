@@ -78,7 +78,7 @@ struct Soak {
         descriptors: [pipeline, 1, 2]))
     print("soak: \(messages) messages of \(SoakStages.messageBytes) bytes through three stages in four processes"
       + (isNearOverflow ? ", counters just below their overflow" : ""))
-    print("  messages       per second  runner: fds  KiB  workers: fds  KiB  all: PSS KiB  pages of rings KiB")
+    print("  messages       per second  runner: fds  KiB  workers: fds  KiB  all: own KiB  pages of rings KiB")
 
     var mark = 1
     var isStopped = false
@@ -135,7 +135,8 @@ struct Soak {
     var seconds: Double
     var runner: ProcessSize
     var workers: [ProcessSize]
-    /// What all of them take together: shared pages are divided by those who share them (proc_pid_smaps(5)).
+    /// What all of them take together, but for the pages of programs and libraries: shared pages are divided by those who share them
+    /// (proc_pid_smaps(5)), and of those many others may.
     var proportional: Int { workers.reduce(runner.proportional) { $0 + $1.proportional } }
     var shared: Int { workers.map(\.shared).max() ?? 0 }
   }
@@ -250,10 +251,11 @@ private struct ProcessSize {
       guard let line = Files.text("/proc/\(pid)/\(file)")?.split(separator: "\n").first(where: { $0.hasPrefix(name) }) else { return nil }
       return Int(line.dropFirst(name.utf8.count).split { $0 == " " || $0 == "\t" }.first ?? "")
     }
-    guard let anonymous = field("RssAnon:", "status"), let shared = field("RssShmem:", "status"), let proportional = field("Pss:", "smaps_rollup")
+    guard let anonymous = field("RssAnon:", "status"), let shared = field("RssShmem:", "status"), let proportional = field("Pss:", "smaps_rollup"),
+      let files = field("Pss_File:", "smaps_rollup")
     else { return nil }
     self.anonymous = anonymous
     self.shared = shared
-    self.proportional = proportional
+    self.proportional = proportional - files
   }
 }

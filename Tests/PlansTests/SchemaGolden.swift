@@ -469,7 +469,7 @@ enum SchemaGolden {
               ]
             },
             "startup_timeout": {
-              "description": "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress.",
+              "description": "How long a worker may take to open its plugin; one that takes longer is killed and named with what it was at, and counts as a start without progress, until one becomes ready.",
               "type": "string",
               "pattern": "^[0-9]+(\\.[0-9]+)? ?(ns|us|ms|s|m|h|d)$|\\$\\{",
               "x-expected": "a duration from 1ns to 365d with its unit, such as 250ms or 5s",
@@ -659,7 +659,7 @@ enum SchemaGolden {
               ]
             },
             "directory": {
-              "description": "Working directory of the stage's processes, relative to the pipeline file's folder.",
+              "description": "Working directory of the stage's processes, relative to the pipeline file's folder. The default is that of `ringway` itself.",
               "type": "string",
               "minLength": 1,
               "x-expected": "a path, relative to the pipeline file's folder",
