@@ -91,6 +91,19 @@ public final class Running {
     return list.split(separator: " ").compactMap { Int32($0) }
   }
 
+  /// What stands in /proc/PID/stat behind the name (proc_pid_stat(5)); the first is what ends that.
+  public static func status(_ pid: Int32) -> [Substring] {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return [] }
+    return text[name...].split(separator: " ")
+  }
+
+  /// All processes that are in one of these process groups.
+  public static func members(ofGroups groups: [Int32]) -> [Int32] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { pid in
+      status(pid).dropFirst(3).first.flatMap { Int32($0) }.map(groups.contains) ?? false
+    }
+  }
+
   /// Waits for the end.
   public func finish(within seconds: TimeInterval = 60) throws -> Ringway.Result {
     guard eventually(within: seconds, { !process.isRunning }) else {

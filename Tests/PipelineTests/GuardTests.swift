@@ -4,21 +4,8 @@ import Testing
 
 /// The process that kills what workers have started when the runner was killed.
 @Suite struct GuardTests {
-  /// Of /proc/PID/stat (proc_pid_stat(5)), behind the name.
-  private func fields(_ pid: Int32) -> [Substring] {
-    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return [] }
-    return text[name...].split(separator: " ")
-  }
-
-  private func group(_ pid: Int32) -> Int32? { fields(pid).dropFirst(3).first.flatMap { Int32($0) } }
-
-  private func everybody() -> [Int32] { ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) } }
-
   /// All processes that are in the group of a worker.
-  private func members(_ running: Running) -> [Int32] {
-    let groups = Set(running.workers.map(\.pid))
-    return everybody().filter { group($0).map(groups.contains) ?? false }
-  }
+  private func members(_ running: Running) -> [Int32] { Running.members(ofGroups: running.workers.map(\.pid)) }
 
   private func guardian(_ running: Running) throws -> Int32 { try #require(guardians(running).first) }
 
@@ -100,7 +87,7 @@ import Testing
     let keeper = try guardian(running)
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE, SIGALRM] { kill(keeper, signal) }
     #expect(eventually { Running.isAsleep(keeper) } && Running.isAlive(keeper))
-    #expect(fields(keeper).dropFirst(4).first.flatMap { Int32($0) } == keeper, "it has a session of its own")
+    #expect(Running.status(keeper).dropFirst(4).first.flatMap { Int32($0) } == keeper, "it has a session of its own")
     let line = try String(contentsOfFile: "/proc/\(keeper)/cmdline", encoding: .utf8)
     #expect(!line.contains("ringway"), "who looks for the runner finds \(line)")
     #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(keeper)/cwd") == "/")
@@ -139,10 +126,10 @@ import Testing
     let folder = try TemporaryFolder()
     let running = try start(folder)
     let worker = try #require(running.workers.first { $0.stage == "work" })
-    let orphans = members(running).filter { group($0) == worker.pid && $0 != worker.pid }
+    let orphans = Running.members(ofGroups: [worker.pid]).filter { $0 != worker.pid }
     #expect(orphans.count >= 6)
     kill(worker.pid, SIGKILL)
-    #expect(eventually { !orphans.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") } }, "\(orphans.map { fields($0).prefix(4) }) \(running.errors)")
+    #expect(eventually { !orphans.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") } }, "\(orphans.map { Running.status($0).prefix(4) }) \(running.errors)")
     kill(running.pid, SIGTERM)
     #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
   }

@@ -93,7 +93,7 @@ import Testing
     let site = try TemporaryFolder()
     try site.write("sitecustomize.py", "import subprocess, sys\nif 'prestarted' in sys.orig_argv: subprocess.Popen(['sleep', '100000'])\n")
     let gated = try Gated(environment: ["PYTHONPATH": site.url.path])
-    let all = everybody(in: try gated.prestarted())
+    let all = Running.members(ofGroups: try gated.prestarted())
     #expect(all.count == 4)
     kill(gated.running.pid, signal)
     #expect(try gated.running.finish().status == -signal)
@@ -185,20 +185,12 @@ import Testing
     let early = try gated.prestarted()
     gated.open()
     #expect(eventually { gated.project.folder.lines("begun").count == 2 && gated.project.folder.lines("out").count > 3 }, "\(gated.running.errors)")
-    let all = everybody(in: early)
+    let all = Running.members(ofGroups: early)
     #expect(all.count >= 2 * 4)
     // Each has a lock of its own (proc_locks(5)).
     let locks = try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").map { $0.split(separator: " ") }
     #expect(early.allSatisfy { pid in locks.contains { $0.contains("POSIX") && $0.contains("\(pid)") } }, "\(locks)")
     kill(gated.running.pid, SIGKILL)
     #expect(eventually(within: 10) { !all.contains(where: Running.isAlive) })
-  }
-
-  /// The members of process groups (proc_pid_stat(5)).
-  private func everybody(in groups: [Int32]) -> [Int32] {
-    ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { pid in
-      guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return false }
-      return text[name...].split(separator: " ").dropFirst(3).first.flatMap { Int32($0) }.map(groups.contains) ?? false
-    }
   }
 }
