@@ -82,9 +82,9 @@ int linux_affinity(uint64_t *words, int count) {
   size_t size;
   return affinity_size(count, &size) ? sched_getaffinity(0, size, (cpu_set_t *)words) : -1;
 }
-int linux_set_affinity(const uint64_t *words, int count) {
+int linux_set_affinity(int thread, const uint64_t *words, int count) {
   size_t size;
-  return affinity_size(count, &size) ? sched_setaffinity(0, size, (const cpu_set_t *)words) : -1;
+  return affinity_size(count, &size) ? sched_setaffinity(thread, size, (const cpu_set_t *)words) : -1;
 }
 int linux_populate(void *address, size_t length) { return madvise(address, length, MADV_POPULATE_WRITE); }
 int linux_dont_fork(void *address, size_t length) { return madvise(address, length, MADV_DONTFORK); }
@@ -170,11 +170,34 @@ int linux_receive_descriptors(int socket, int *fds, int capacity) {
   return -1;
 }
 
+/* Of a directory's entries as getdents64(2) gives them; the name follows. */
+struct entry {
+  uint64_t inode;
+  int64_t offset;
+  unsigned short length;
+  unsigned char type;
+  char name[];
+};
+
 void linux_close_from(int first) {
   if (syscall(SYS_close_range, first, ~0U, 0) == 0) return;
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  for (int fd = first; fd < INT_MAX && (rlim_t)fd < limit.rlim_cur; fd++) close(fd);
+  /* The number that is free then is the lowest, whatever limit there is by now. */
+  close(first);
+  int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) {
+    for (int fd = first; fd < 1 << 20; fd++) close(fd);
+    return;
+  }
+  _Alignas(struct entry) char room[2048];
+  for (long got; (got = syscall(SYS_getdents64, folder, room, sizeof room)) > 0;) {
+    for (long at = 0; at < got; at += ((struct entry *)(room + at))->length) {
+      const char *name = ((struct entry *)(room + at))->name;
+      int fd = 0;
+      for (; *name >= '0' && *name <= '9'; name++) fd = fd * 10 + (*name - '0');
+      if (*name == 0 && fd >= first && fd != folder) close(fd);
+    }
+  }
+  close(folder);
 }
 
 extern char **environ;
@@ -206,6 +229,11 @@ int linux_spawn(const char *path, char *const arguments[], char *const environme
        signals that it keeps for itself, which its posix_spawn(3) leaves ignored. All zeros are SIG_DFL without flags. */
     long usual[8];
     memset(usual, 0, sizeof usual);
+    /* Ctrl-Z may have meant the caller's group while this was in it. To ignore a signal drops it; stopped here, the caller would wait for ever. */
+    const int stops[] = { SIGTSTP, SIGTTIN, SIGTTOU };
+    usual[0] = (long)SIG_IGN;
+    for (int i = 0; leads_group && i < 3; i++) syscall(SYS_rt_sigaction, stops[i], usual, NULL, NSIG / 8);
+    usual[0] = (long)SIG_DFL;
     for (int signal = 1; signal < NSIG; signal++) syscall(SYS_rt_sigaction, signal, usual, NULL, NSIG / 8);
     sigset_t none;
     sigemptyset(&none);

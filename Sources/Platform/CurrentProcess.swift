@@ -57,14 +57,26 @@ package enum CurrentProcess {
   package static func setAffinity(_ cpus: [Int]) throws(SystemError) {
     var words = [UInt64](repeating: 0, count: Machine.affinityWords)
     for cpu in cpus where 0..<words.count * 64 ~= cpu { words[cpu / 64] |= 1 << UInt64(cpu % 64) }
-    if linux_set_affinity(words, Int32(clamping: words.count)) != 0 { throw SystemError("sched_setaffinity", "") }
+    try eachThread("sched_setaffinity") { linux_set_affinity($0, words, Int32(clamping: words.count)) }
   }
 
   package static var nice: Int { Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)) }
 
-  /// Sets the nice value, of this thread and those that it starts, and of programs (setpriority(2)).
+  /// Sets the nice value of this process and of programs that it starts (setpriority(2)).
   package static func setNice(_ value: Int) throws(SystemError) {
-    if setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Int32(clamping: value)) != 0 { throw SystemError("setpriority", "") }
+    try eachThread("setpriority") { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), UInt32(clamping: $0), Int32(clamping: value)) }
+  }
+
+  /// Both belong to a thread on Linux, and each thread gives them to those that it starts. Goes on until there is none that has not been called with.
+  private static func eachThread(_ name: String, _ call: (Int32) -> Int32) throws(SystemError) {
+    if call(0) != 0 { throw SystemError(name, "") }
+    var done: Set<Int32> = [getpid()]
+    while true {
+      let new = Files.glob("/proc/self/task/*").compactMap { Int32($0.dropFirst("/proc/self/task/".count)) }.filter { done.insert($0).inserted }
+      if new.isEmpty { return }
+      // ESRCH: it has ended.
+      for thread in new where call(thread) != 0 && errno != ESRCH { throw SystemError(name, "thread \(thread)") }
+    }
   }
 
   /// Ends the process at once: no exit handlers, no flushing of what a library may hold.

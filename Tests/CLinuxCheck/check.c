@@ -5,14 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -135,9 +141,9 @@ static void processes(void) {
   EXPECT(linux_child_subreaper(0) == 0);
   uint64_t cpus[128] = { 0 }, none[128] = { 0 };
   EXPECT(linux_affinity(cpus, 128) == 0 && memcmp(cpus, none, sizeof cpus) != 0);
-  EXPECT(linux_set_affinity(cpus, 128) == 0 && FAILS(linux_set_affinity(none, 128), EINVAL));
-  EXPECT(FAILS(linux_affinity(cpus, 0), EINVAL) && FAILS(linux_set_affinity(cpus, 0), EINVAL));
-  for (int i = -2; i < 0; i++) EXPECT(FAILS(linux_affinity(cpus, i), EINVAL) && FAILS(linux_set_affinity(cpus, i), EINVAL));
+  EXPECT(linux_set_affinity(0, cpus, 128) == 0 && linux_set_affinity(getpid(), cpus, 128) == 0 && FAILS(linux_set_affinity(0, none, 128), EINVAL));
+  EXPECT(FAILS(linux_affinity(cpus, 0), EINVAL) && FAILS(linux_set_affinity(0, cpus, 0), EINVAL));
+  for (int i = -2; i < 0; i++) EXPECT(FAILS(linux_affinity(cpus, i), EINVAL) && FAILS(linux_set_affinity(0, cpus, i), EINVAL));
 }
 
 static void descriptors(void) {
@@ -243,6 +249,61 @@ static void programs(void) {
   close(ends[1]);
 }
 
+/* Where close_range(2) is forbidden, and where more is open than may be: all from one on are closed, and none below it. */
+static void closed_otherwise(void) {
+  struct sock_filter steps[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = { sizeof steps / sizeof *steps, steps };
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+    EXPECT(FAILS(syscall(SYS_close_range, 900, ~0U, 0), EPERM));
+    for (int fd = 10; fd < 1000; fd++) EXPECT(dup2(0, fd) == fd);
+    struct rlimit few = { 40, 1024 };
+    EXPECT(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    linux_close_from(20);
+    for (int fd = 10; fd < 1000; fd++) if ((fcntl(fd, F_GETFD) >= 0) != (fd < 20)) _exit(1);
+    _exit(0);
+  }
+  EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* A Ctrl-Z that meets a child before it leads its own group does not stop it there, where its parent would wait for it. Another process
+   presses the key all the while. */
+static void suspended(void) {
+  pid_t child = fork(), status;
+  if (child == 0) {
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    EXPECT(setpgid(0, 0) == 0 && sigprocmask(SIG_BLOCK, &stop, NULL) == 0);
+    pid_t group = getpid(), presser = fork();
+    if (presser == 0) {
+      setpgid(0, 0);
+      prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+      while (kill(-group, SIGTSTP) == 0) {}
+      _exit(0);
+    }
+    int fds[3] = { 0, 1, 2 };
+    char *const arguments[] = { "true", NULL };
+    const char *failed;
+    /* Ends it where it would wait for ever. */
+    alarm(60);
+    for (int i = 0; i < 300; i++) {
+      pid_t pid = linux_spawn("/bin/true", arguments, NULL, NULL, 1, fds, 3, &failed);
+      EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    }
+    EXPECT(kill(presser, SIGKILL) == 0 && waitpid(presser, &status, 0) == presser);
+    _exit(0);
+  }
+  EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* Descriptors through a socket: as many as the kernel takes at once, and no more. */
 static void handed_over(void) {
   int ends[2], fds[LINUX_MOST_SENT + 1], got[LINUX_MOST_SENT];
@@ -332,6 +393,8 @@ int main(void) {
   processes();
   descriptors();
   programs();
+  closed_otherwise();
+  suspended();
   handed_over();
   guards();
   hints();

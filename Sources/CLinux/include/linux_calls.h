@@ -23,7 +23,8 @@ int linux_parent_death_signal(int signal);            /* prctl(2) PR_SET_PDEATHS
    directory too. The process number, or -1 and the name of the call that has failed. */
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const char *directory, int leads_group, const int *fds,
                 int count, const char **failed);
-/* Closes all descriptors from this one on (close_range(2)), one by one where that call is not there or forbidden. Calls nothing but system calls. */
+/* Closes all descriptors from this one on (close_range(2)); where that call is not there or forbidden, those that /proc/self/fd lists. Calls
+   nothing but system calls. */
 void linux_close_from(int first);
 /* The guard of a run: a process that reads `life`, a pipe's end, until nobody has the other end any more, and then kills the process groups
    in the file `groups`, as `linux_group_word` writes them. It shares nothing else with the caller. The process number, or -1. */
@@ -41,7 +42,7 @@ int linux_timer(void);                                /* timerfd_create(2), CLOC
 int linux_timer_set(int fd, int64_t deadline_ns);     /* timerfd_settime(2), absolute, once; a time that has passed is at once */
 int linux_watch(int a, int b);                        /* epoll_create1(2): close-on-exec; readable while one of the two is */
 int linux_affinity(uint64_t *words, int count);       /* sched_getaffinity(2): a bit for each CPU that this thread may use */
-int linux_set_affinity(const uint64_t *words, int count); /* sched_setaffinity(2) */
+int linux_set_affinity(int thread, const uint64_t *words, int count); /* sched_setaffinity(2); 0 is the calling thread */
 int linux_populate(void *address, size_t length);     /* madvise(2) MADV_POPULATE_WRITE */
 int linux_dont_fork(void *address, size_t length);    /* madvise(2) MADV_DONTFORK */
 int linux_open(const char *path, int flags, unsigned mode);
