@@ -14,7 +14,7 @@ enum SourceLoop {
     worker.ready()
     // A source that died between its last commit and its exit has nothing more to say.
     if record.ended { return }
-    handoff.waiting { worker.control.waitForGo() }
+    handoff.waitingForInput { worker.control.waitForGo() }
 
     let deputy = S.mayBlock ? try Deputy(handoff) : nil
     let out = StageOutput(handoff, deputy, isSource: true)

@@ -197,7 +197,7 @@ struct Supervisor {
     case .failed(let worker, let code, let text): return fail(worker, code, text)
     case .messageFailed(let worker, let text):
       let stage = plan.stages[workers[worker].stage]
-      let remedy = stage.onError.then == .stop ? "; a stage that reads `\(stage.name).dead_letter` would take it, and the run go on" : ""
+      let remedy = stage.onError.then == .stop ? "; unless `on_error` says `then: stop`, a stage that reads `\(stage.name).dead_letter` takes it, and the run goes on" : ""
       return stop(.messageFailed, "stage \"\(stage.name)\" gave up a message: \(text)\(remedy)")
     case .backoffOver(let worker):
       guard workers[worker].state == .backingOff, !isStopping else { return [] }

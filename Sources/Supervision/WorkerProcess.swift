@@ -38,6 +38,9 @@ struct WorkerProcess {
     return CommitCell.Death(signal: signal, lastLines: lines.lastLines)
   }
 
+  /// Ends it and what it has started. Once it has been reaped, its numbers may be those of others.
+  func kill() { if end == nil { child.killGroup() } }
+
   func tell(_ message: RunnerMessage) {
     guard let control else { return }
     // One short word into an empty socket buffer; a worker that is gone cannot be told, and will be reaped.

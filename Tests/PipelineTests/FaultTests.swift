@@ -410,6 +410,7 @@ import Testing
     let result = try folder.run(pipeline)
     #expect(result.status == 65)
     #expect(result.errors.contains("stage \"double\" gave up a message: the message is not JSON"))
+    #expect(result.errors.contains("unless `on_error` says `then: stop`, a stage that reads `double.dead_letter` takes it"), "\(result.errors)")
     #expect(!result.errors.contains("this is no JSON"), "a payload is nobody's business")
     let report = try folder.report
     #expect(report.outcome == "failed" && report.balances)

@@ -1,3 +1,4 @@
+import Glibc
 import Plans
 import Platform
 import Specs
@@ -51,6 +52,22 @@ private func stalled(_ watch: inout StallWatch, _ worker: Int, calls: UInt64, is
   private func die(_ worker: Int, _ supervisor: inout Supervisor, _ end: Supervisor.WorkerEnd, _ facts: Supervisor.Facts) -> [Supervisor.Action] {
     #expect(handle(&supervisor, .reaped(worker: worker, end: end), at: .now) == [.recover(worker: worker)], "reap, then recover, then decide")
     return supervisor.handle(.recovered(worker: worker, facts: facts), at: .now)
+  }
+
+  /// The numbers of a process that has been reaped may be those of others.
+  @Test func whoHasBeenReapedIsLeftAlone() async {
+    await #expect(processExitsWith: .success) {
+      var order = ChildProcess.Order(arguments: ["sleep", "1000"], descriptors: [])
+      order.program = "/bin/sleep"
+      let child = try ChildProcess.spawn(order)
+      var worker = WorkerProcess(StartedProcess(child: child, control: -1, output: -1), sequenceAtStart: 0)
+      worker.end = .exited(0)
+      worker.kill()
+      // SIGKILL would come first, and be what it ended by.
+      kill(child.pid, SIGTERM)
+      _ = Descriptors.wait([.readable(child.pidfd)], until: nil)
+      #expect(try child.reap()?.end == .signalled(SIGTERM))
+    }
   }
 
   @Test func sourcesStartWhenEveryStageIsReady() {
