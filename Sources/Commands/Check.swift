@@ -21,11 +21,13 @@ struct Check {
   var errors: Int { diagnostics.count { $0.severity == .error } }
 
   /// - Parameters:
-  ///   - prestarted: starts workers while other programs still look at their part of the file, as soon as nothing else is wrong
-  ///   - interrupted: called when a signal is about to end this process meanwhile
+  ///   - prestarted: starts workers while other programs still look at their part of the file, as soon as nothing else is wrong; signals that end this process
+  ///     stay put off then
+  ///   - interrupted: called when such a signal has come meanwhile
   /// - Throws: `Unreadable` when there is no file to check
   init(
-    _ file: String, overrides: [Override], prestarting prestarted: PrestartedWorkers? = nil, interrupted: () -> Void = {}
+    _ file: String, overrides: [Override], prestarting prestarted: PrestartedWorkers? = nil,
+    interrupted: @escaping (PostponedSignals) -> Never = { $0.end() }
   ) throws(Unreadable) {
     let text = try Check.read(file)
     let folder = Check.directory(of: file)
@@ -36,6 +38,20 @@ struct Check {
       diagnostics = Diagnostic.sorted(syntax)
       return
     }
+    // Of programs that are asked, and of what is started meanwhile.
+    Machine.forbidCoreFiles()
+    let signals = PostponedSignals()
+    let stop: () -> Never = {
+      prestarted?.discard()
+      interrupted(signals)
+    }
+    var keeper: RunGuard?
+    /// What programs are asked under; only a file that has some needs a guard.
+    func watch() -> Programs.Watch {
+      if keeper == nil { keeper = try? RunGuard() }
+      prestarted?.keeper = keeper
+      return Programs.Watch(signals, keeper, interrupted: stop)
+    }
     let environment = Dictionary(Machine.environment().map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     func expand(_ catalog: [PluginSpec]) -> Expansion.Result {
       Expansion.expand(document, overrides: overrides.map { ($0.path, $0.value) }, catalog: catalog, environment: { environment[$0] })
@@ -44,7 +60,7 @@ struct Check {
     var expanded = expand(catalog)
     var native: [Diagnostic] = []
     if expanded.node["plugins"] != nil {
-      let (specs, found) = NativeCatalog.read(expanded.node, directory: folder, builtIn: catalog)
+      let (specs, found) = NativeCatalog.read(expanded.node, directory: folder, builtIn: catalog, watch())
       catalog += specs
       native = expanded.attributed(found)
       // Now the types of their settings are known.
@@ -54,21 +70,25 @@ struct Check {
     source = shown.masking(SecretPlaces.places(in: document, catalog: catalog))
     let planning = Planner.plan(expanded.node, file: file, directory: folder, catalog: catalog, surroundings: Check.surroundings())
     var invalid: [Diagnostic] = []
-    let answers = Check.ask(
-      planning.questions,
-      meanwhile: {
-        invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
-        if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
-      },
-      interrupted: {
-        prestarted?.discard()
-        interrupted()
-      })
+    func lookMeanwhile() {
+      invalid = Schema.trusted(PipelineSchema.json(catalog: catalog)).validate(expanded.node)
+      if invalid.isEmpty, expanded.diagnostics.isEmpty, native.isEmpty, let plan = planning.plan { prestarted?.start(plan) }
+    }
+    var answers: [Planning.Answer] = []
+    if planning.questions.isEmpty { lookMeanwhile() } else { answers = Check.ask(planning.questions, watch(), meanwhile: lookMeanwhile) }
     let planned = planning.diagnostics + planning.problems(answers)
     let all = Check.joined(expanded, expanded.attributed(invalid), expanded.attributed(planned))
     // A library that cannot be used explains every plugin that is not there.
     diagnostics = Diagnostic.sorted(native + (native.isEmpty ? all : all.filter { $0.code != "unknown-plugin" && !$0.path.hasSuffix(".plugin") }))
     plan = diagnostics.contains { $0.severity == .error } ? nil : planning.plan
+    if signals.hasCome { stop() }
+    if plan != nil, prestarted != nil {
+      signals.handOn()
+    } else {
+      prestarted?.discard()
+      keeper?.end()
+      signals.release()
+    }
   }
 
   /// What three looks at one file have found, each thing once.
@@ -100,22 +120,29 @@ struct Check {
 
   /// The plan of a file, for a command that goes no further without one: what is wrong has been said when this throws.
   ///
-  /// - Parameter refused: told in one sentence why there is none
+  /// - Parameter refused: told in one sentence why there is none. A command with it that is interrupted ends as a run that is stopped does, and
+  ///   others by the signal
   static func plan(
     _ file: String, _ overrides: OverrideOptions, prestarting prestarted: PrestartedWorkers? = nil,
-    refused: (Specs.ExitCode, String) -> Void = { _, _ in }
+    refused: ((Specs.ExitCode, String) -> Void)? = nil
   ) throws -> Plan {
     let check: Check
     do throws(Unreadable) {
-      check = try Check(file, overrides: overrides.set, prestarting: prestarted) { refused(.stopped, "interrupted while the file was checked") }
+      check = try Check(file, overrides: overrides.set, prestarting: prestarted) { signals in
+        guard let refused else { signals.end() }
+        let cause = "stopped while the file was checked"
+        Output.say("ringway: \(cause)\n")
+        refused(.stopped, cause)
+        CurrentProcess.exit(Specs.ExitCode.stopped.rawValue)
+      }
     } catch {
       Output.say("ringway: \(error.text)\n")
-      refused(.noInput, error.text)
+      refused?(.noInput, error.text)
       throw Specs.ExitCode.noInput.end
     }
     Output.say(check.text)
     guard let plan = check.plan else {
-      refused(check.code, check.summary)
+      refused?(check.code, check.summary)
       throw check.code.end
     }
     return plan
@@ -146,9 +173,7 @@ struct Check {
   }
 
   /// Asks other programs.
-  private static func ask(_ questions: [Planning.Question], meanwhile: () -> Void, interrupted: () -> Void) -> [Planning.Answer] {
-    // Of those, and of what is started meanwhile.
-    Machine.forbidCoreFiles()
+  private static func ask(_ questions: [Planning.Question], _ watch: Programs.Watch, meanwhile: () -> Void) -> [Planning.Answer] {
     let orders = questions.map { question in
       var environment = Machine.environment()
       environment.removeAll { old in question.environment.contains { $0.name == old.name } }
@@ -159,8 +184,8 @@ struct Check {
       return (order, Array(question.input.utf8))
     }
     let outcomes = Programs.ask(
-      orders, atOnce: Machine.usableCPUs, within: .seconds(60), limit: 4 << 20, slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }),
-      meanwhile: meanwhile, interrupted: interrupted)
+      orders, atOnce: Machine.usableCPUs, within: .seconds(60), limit: 4 << 20, watch,
+      slow: (.seconds(5), { sayOfSlow(questions[$0], $1) }), meanwhile: meanwhile)
     return outcomes.map { outcome in
       switch outcome {
       case .answered(let bytes): .answered(bytes)

@@ -30,11 +30,11 @@ enum NativeCatalog {
   }
 
   /// The spec of a library's plugin, asked of a child: a library may crash when it is loaded.
-  static func spec(_ path: String) throws(PluginSpec.Unusable) -> PluginSpec {
+  static func spec(_ path: String, _ watch: Programs.Watch) throws(PluginSpec.Unusable) -> PluginSpec {
     let order = ChildProcess.Order(
       arguments: ["ringway", "__plugin", path], environment: Machine.environment().map { "\($0.name)=\($0.value)" } + ["SWIFT_BACKTRACE=enable=no"],
       directory: nil, descriptors: [])
-    switch Programs.ask(order, input: [], within: .seconds(30), limit: 1 << 20) {
+    switch Programs.ask(order, input: [], within: .seconds(30), limit: 1 << 20, watch) {
     case .answered(let bytes):
       let spec = try NativeLibrary.spec(of: String(decoding: bytes, as: UTF8.self), library: path)
       let (schema, problems) = Schema.compile(JSONText.parse(Array(spec.schema.compact.utf8)).node ?? Node(.null))
@@ -48,7 +48,7 @@ enum NativeCatalog {
   }
 
   /// Looks into every library that a document names.
-  static func read(_ document: Node, directory: String, builtIn: [PluginSpec]) -> (specs: [PluginSpec], diagnostics: [Diagnostic]) {
+  static func read(_ document: Node, directory: String, builtIn: [PluginSpec], _ watch: Programs.Watch) -> (specs: [PluginSpec], diagnostics: [Diagnostic]) {
     var specs: [PluginSpec] = []
     var diagnostics: [Diagnostic] = []
     for (i, item) in (document["plugins"]?.items ?? []).enumerated() {
@@ -66,7 +66,7 @@ enum NativeCatalog {
         continue
       }
       do throws(PluginSpec.Unusable) {
-        let spec = try spec(path)
+        let spec = try spec(path, watch)
         if let other = (builtIn + specs).first(where: { $0.name == spec.name }) {
           report("plugin-twice", "there is a plugin \"\(spec.name)\" already, \(other.library.map { "of \($0)" } ?? "a built-in one")", "give this one another name in its spec")
         } else {

@@ -33,8 +33,14 @@ struct PluginsCommand: ParsableCommand {
 
   /// The page of a shared library's plugin.
   private func library(_ name: String) throws {
+    let signals = PostponedSignals(), keeper = try? RunGuard()
+    defer {
+      keeper?.end()
+      signals.release()
+    }
     do throws(PluginSpec.Unusable) {
-      let spec = try NativeCatalog.spec(name.hasPrefix("/") ? name : Files.currentDirectory + "/" + name)
+      let watch = Programs.Watch(signals, keeper) { signals.end() }
+      let spec = try NativeCatalog.spec(name.hasPrefix("/") ? name : Files.currentDirectory + "/" + name, watch)
       Output.answer(markdown ? PluginPage.markdown(spec) : PluginPage.text(spec))
     } catch {
       Output.say("ringway: \(name): \(error.reason)\n")

@@ -6,9 +6,9 @@ struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Checks a pipeline file and runs it to its end.",
     discussion: """
-      Ctrl-C or SIGTERM stops the sources and finishes what is under way (exit 0); a second one
-      stops at once (exit 75). At the end one table says what happened, and one sentence which
-      stage set the pace.
+      Ctrl-C or SIGTERM stops the sources and finishes what is under way (exit 0); a second one,
+      or one while the file is still checked, stops at once (exit 75). At the end one table says
+      what happened, and one sentence which stage set the pace.
 
       Examples:
         ringway run frames.yaml

@@ -12,7 +12,8 @@ struct ValidateCommand: ParsableCommand {
       the same checks. With --schema, any YAML or JSON file is checked against any JSON Schema
       (draft 2020-12).
 
-      Exit codes: 0 all valid, 66 a file cannot be read, 78 something is invalid.
+      Exit codes: 0 all valid, 66 a file cannot be read, 76 a library of `plugins` cannot be used,
+      78 something is invalid.
 
       Examples:
         ringway validate frames.yaml words.yaml

@@ -145,7 +145,7 @@ extension Planner {
     guard let settings else { return }
     draft.stage.resources = spec.resources(settings)
     draft.stage.launch = spec.launch(settings).flatMap { launch in
-      program(launch.program, draft).map { Launch(program: $0, arguments: launch.arguments) }
+      program(launch.program, draft).map { Launch(program: $0, arguments: launch.arguments, isInert: launch.isInert) }
     }
     draft.stage.ports = spec.ports.names(settings)
     draft.hasSettings = true

@@ -32,27 +32,30 @@ package enum FileLock {
     }
   }
 
-  /// Takes the lock, waiting for the end of whoever has it.
+  /// Takes the lock, waiting for the end of whoever has it. A signal that ends this process ends the waiting; it stays put off for whoever takes
+  /// it next (`SignalDescriptor.take`).
   ///
   /// - Parameter waiting: told of each process that is waited for
-  /// - Returns: who still had it at the deadline; nil when this process has it now
+  /// - Returns: who still had it at the deadline, or when a signal came; nil when this process has it now
   package static func take(
     _ descriptor: Int32, until deadline: ContinuousClock.Instant, waiting: (Holder) -> Void
   ) throws(SystemError) -> Holder? {
     while try !take(descriptor) {
       let holder = try holder(descriptor)
       if holder == .nobody { continue }
-      if .now >= deadline { return holder }
+      let signals = PostponedSignals()
+      defer { signals.handOn() }
+      if .now >= deadline || signals.hasCome { return holder }
       waiting(holder)
       if case .process(let pid) = holder {
         let pidfd = linux_pidfd_open(pid)
         // Gone in between.
         if pidfd < 0 { continue }
         defer { close(pidfd) }
-        _ = Descriptors.wait([.readable(pidfd)], until: deadline)
+        _ = Descriptors.wait([.readable(pidfd), .readable(signals.descriptor)], until: deadline)
       } else {
         // Nothing tells of the end of a process that has no number here, but the lock.
-        _ = Descriptors.wait([], until: min(deadline, .now + .milliseconds(20)))
+        _ = Descriptors.wait([.readable(signals.descriptor)], until: min(deadline, .now + .milliseconds(20)))
       }
     }
     return nil

@@ -82,10 +82,12 @@ package struct ChildProcess: Sendable {
   }
 
   /// Ends the child and its group, and waits until it has gone.
-  package func killNow() {
+  ///
+  /// - Parameter beforeItIsFree: as for `reap`
+  package func killNow(beforeItIsFree: () -> Void = {}) {
     killGroup()
     // Who has SIGCHLD ignored has no children to wait for: then it is gone already.
-    do throws(SystemError) { while try reap() == nil { _ = Descriptors.wait([.readable(pidfd)], until: nil) } } catch {}
+    do throws(SystemError) { while try reap(beforeItIsFree: beforeItIsFree) == nil { _ = Descriptors.wait([.readable(pidfd)], until: nil) } } catch {}
   }
 
   /// Has the child stand still, wherever it is, until `goOn`. Nothing happens to one that has ended.

@@ -29,69 +29,87 @@ package enum Programs {
     case failed(String, said: [UInt8] = [])
   }
 
+  /// Under what programs are asked: nothing that they have started may outlive this process, however it ends.
+  package struct Watch {
+    let signals: PostponedSignals
+    /// Kills what they have started when this process is killed.
+    let keeper: RunGuard?
+    /// Called when a signal has come, once they are killed.
+    let interrupted: () -> Never
+
+    package init(_ signals: PostponedSignals, _ keeper: RunGuard?, interrupted: @escaping () -> Never) {
+      self.signals = signals
+      self.keeper = keeper
+      self.interrupted = interrupted
+    }
+  }
+
   /// Runs a program to its end, on the main thread: it gets `input`, and its standard output is the answer. At the deadline it is killed with all that
   /// it has started.
   ///
   /// - Parameters:
   ///   - order: without descriptors
   ///   - limit: the most bytes of the answer
-  package static func ask(_ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int) -> Outcome {
-    ask([(order, input)], within: time, limit: limit).first ?? .failed("nobody was asked")
+  package static func ask(_ order: ChildProcess.Order, input: [UInt8], within time: Duration, limit: Int, _ watch: Watch) -> Outcome {
+    ask([(order, input)], within: time, limit: limit, watch).first ?? .failed("nobody was asked")
   }
 
   /// The same with several.
   ///
   /// - Parameters:
   ///   - atOnce: how many at the same time
-  ///   - time: for each, from its start
+  ///   - time: for each, from its start; begins anew when this process itself has stood still
   ///   - limit: the most bytes of an answer
   ///   - slow: called once for each that takes long, with what there is of its answer
   ///   - meanwhile: called when the first of them have been started; also when there are none
-  ///   - interrupted: called when a signal is about to end this process, once they are killed
   /// - Returns: an outcome for each, in their order
   package static func ask(
-    _ orders: [(order: ChildProcess.Order, input: [UInt8])], atOnce most: Int = 1, within time: Duration, limit: Int,
-    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}, interrupted: () -> Void = {}
+    _ orders: [(order: ChildProcess.Order, input: [UInt8])], atOnce most: Int = 1, within time: Duration, limit: Int, _ watch: Watch,
+    slow: (after: Duration, call: (Int, [UInt8]) -> Void)? = nil, meanwhile: () -> Void = {}
   ) -> [Outcome] {
-    // Nobody else would end what they have started: a signal to this process alone must not leave that behind.
-    let signals: PostponedSignals
-    do throws(SystemError) { signals = try PostponedSignals() } catch {
-      meanwhile()
-      return orders.map { _ in .failed("\(error)") }
-    }
-    defer { signals.release() }
     var outcomes = [Outcome?](repeating: nil, count: orders.count)
     var running: [(number: Int, child: Child)] = []
     var next = 0
+    // Each at once has a place of its own in the guard's list.
+    var places = Array((0..<min(max(1, most), RunGuard.places)).reversed())
     func startMore() {
-      while next < orders.count, running.count < max(1, most) {
-        do throws(SystemError) { running.append((next, try Child(orders[next].order, orders[next].input))) } catch { outcomes[next] = .failed("\(error)") }
+      while next < orders.count, let place = places.last {
+        do throws(SystemError) {
+          let keeper = watch.keeper.map { (guard: $0, place: place) }
+          running.append((next, try Child(orders[next].order, orders[next].input, until: .now + time, keeper)))
+          places.removeLast()
+        } catch {
+          outcomes[next] = .failed("\(error)")
+        }
         next += 1
       }
     }
     startMore()
     meanwhile()
     while !running.isEmpty {
-      let deadlines = running.map { $0.child.began + time } + running.compactMap { one in one.child.isToldOf ? nil : slow.map { one.child.began + $0.after } }
-      let ready = Descriptors.wait(running.flatMap { $0.child.interests } + [.readable(signals.descriptor)], until: deadlines.min())
-      let isInterrupted = ready.last ?? false
+      let deadlines = running.map(\.child.deadline) + running.compactMap { one in one.child.isToldOf ? nil : slow.map { one.child.began + $0.after } }
+      let ready = Descriptors.wait(running.flatMap { $0.child.interests } + [.readable(watch.signals.descriptor)], until: deadlines.min())
+      if ready.last ?? false {
+        for k in running.indices { _ = running[k].child.kill("interrupted") }
+        watch.interrupted()
+      }
       let now = ContinuousClock.now
       for k in running.indices {
         let number = running[k].number
-        if isInterrupted || now >= running[k].child.began + time {
-          outcomes[number] = running[k].child.kill("it did not end within \(time.components.seconds) s")
-          continue
-        }
         outcomes[number] = running[k].child.hear(Array(ready[3 * k..<3 * k + 3]), limit: limit)
-        if let slow, outcomes[number] == nil, !running[k].child.isToldOf, now >= running[k].child.began + slow.after {
+        if outcomes[number] != nil { continue }
+        let late = now - running[k].child.deadline
+        if late > .seconds(1) {
+          // This process was stopped, or the machine slept, and the program perhaps with it.
+          running[k].child.deadline = now + time
+        } else if late >= .zero {
+          outcomes[number] = running[k].child.kill("it did not end within \(time.components.seconds) s")
+        } else if let slow, !running[k].child.isToldOf, now >= running[k].child.began + slow.after {
           running[k].child.isToldOf = true
           slow.call(number, running[k].child.said)
         }
       }
-      if isInterrupted {
-        interrupted()
-        break
-      }
+      for one in running where outcomes[one.number] != nil { if let place = one.child.keeper?.place { places.append(place) } }
       running.removeAll { outcomes[$0.number] != nil }
       startMore()
     }
@@ -101,7 +119,9 @@ package enum Programs {
   /// A program that is being asked.
   private struct Child {
     private let process: ChildProcess
+    let keeper: (guard: RunGuard, place: Int)?
     let began = ContinuousClock.now
+    var deadline: ContinuousClock.Instant
     /// Whether it has been told of that it takes long.
     var isToldOf = false
     /// Its standard output and its standard error; nil once it has closed them.
@@ -110,7 +130,9 @@ package enum Programs {
     private(set) var said: [UInt8] = []
     private var complained: [UInt8] = []
 
-    init(_ order: ChildProcess.Order, _ input: [UInt8]) throws(SystemError) {
+    init(
+      _ order: ChildProcess.Order, _ input: [UInt8], until deadline: ContinuousClock.Instant, _ keeper: (guard: RunGuard, place: Int)?
+    ) throws(SystemError) {
       let question = try Channel.memoryFile(input, name: "ringway-question")
       defer { Descriptors.close(question) }
       let answer = try Channel.pipe()
@@ -130,6 +152,9 @@ package enum Programs {
       }
       self.answer = answer.read
       self.words = words.read
+      self.deadline = deadline
+      self.keeper = keeper
+      if let keeper { keeper.guard.enter(keeper.place, group: process.pid) }
     }
 
     var interests: [Descriptors.Interest] { [answer, words, process.pidfd].map { .readable($0 ?? process.pidfd) } }
@@ -144,7 +169,7 @@ package enum Programs {
       // Its end decides, not that of its streams: something that it left behind may hold them.
       guard ready[2] else { return nil }
       do throws(SystemError) {
-        guard let end = try process.reap()?.end else { return nil }
+        guard let end = try process.reap(beforeItIsFree: strikeOut)?.end else { return nil }
         return outcome(end, limit)
       } catch {
         return closed(.failed("\(error)", said: said))
@@ -152,9 +177,11 @@ package enum Programs {
     }
 
     mutating func kill(_ reason: String) -> Outcome {
-      process.killNow()
+      process.killNow(beforeItIsFree: strikeOut)
       return closed(.failed(reason, said: said))
     }
+
+    private func strikeOut() { if let keeper { keeper.guard.strikeOut(keeper.place) } }
 
     private mutating func outcome(_ end: ChildProcess.End, _ limit: Int) -> Outcome {
       while Self.hasMore(answer), said.count <= limit { Self.take(&answer, &said) }

@@ -18,32 +18,43 @@ private func endingSignals() -> sigset_t {
   return set
 }
 
-/// The signals that end this process, put off while something must not be left behind. What came meanwhile takes effect when they are
-/// released, so whoever sees that one is pending tidies up and releases.
-struct PostponedSignals {
-  /// Readable when a signal has come, which may have been blocked before; it is not to be read.
+/// The signals that end this process, put off while something must not be left behind. Who sees that one has come tidies up and ends.
+package struct PostponedSignals {
+  /// Readable when a signal has come, which may have been blocked before; it is not to be read. -1, of which a wait hears nothing, where
+  /// there are no descriptors any more: then nothing is put off.
   let descriptor: Int32
   private let before: sigset_t
 
-  init() throws(SystemError) {
+  package init() {
     var set = endingSignals()
     var before = sigset_t()
     sigprocmask(SIG_BLOCK, &set, &before)
     for number in [SIGINT, SIGTERM, SIGHUP] { sigdelset(&before, number) }
     self.before = before
     descriptor = linux_signalfd(-1, &set)
-    if descriptor < 0 {
-      let error = SystemError("signalfd", "")
-      sigprocmask(SIG_SETMASK, &before, nil)
-      throw error
-    }
+    if descriptor < 0 { sigprocmask(SIG_SETMASK, &before, nil) }
   }
 
-  func release() {
+  package var hasCome: Bool { Descriptors.wait([.readable(descriptor)], until: .now) == [true] }
+
+  /// Ends this process by the signal that has come.
+  package func end() -> Never {
+    let number = SignalDescriptor.next(descriptor) ?? SIGTERM
+    release()
+    kill(getpid(), number)
+    // The first process of a container is not ended by it (pid_namespaces(7)): what a shell says of one that was.
+    _exit(128 + number)
+  }
+
+  /// What comes now takes effect.
+  package func release() {
     close(descriptor)
     var before = before
     sigprocmask(SIG_SETMASK, &before, nil)
   }
+
+  /// They stay put off: whoever takes them next (`SignalDescriptor.take`) gets what has come.
+  package func handOn() { close(descriptor) }
 }
 
 /// Signals as something to poll for (signalfd(2)).
@@ -71,10 +82,8 @@ package struct SignalDescriptor: Sendable {
   /// The signals that have come since the last call.
   package func read() -> [Signal] {
     var all: [Signal] = []
-    // struct signalfd_siginfo: 128 bytes, the signal's number in the first four.
-    var info = [UInt32](repeating: 0, count: 32)
-    while Glibc.read(descriptor, &info, 128) == 128 {
-      switch Int32(clamping: info[0]) {
+    while let number = Self.next(descriptor) {
+      switch number {
       case SIGINT: all.append(.interrupt)
       case SIGHUP: all.append(.hangUp)
       case SIGCHLD: all.append(.child)
@@ -82,5 +91,12 @@ package struct SignalDescriptor: Sendable {
       }
     }
     return all
+  }
+
+  /// The number of a signal that has come; nil when none has.
+  fileprivate static func next(_ descriptor: Int32) -> Int32? {
+    // struct signalfd_siginfo: 128 bytes, the signal's number in the first four.
+    var info = [UInt32](repeating: 0, count: 32)
+    return Glibc.read(descriptor, &info, 128) == 128 ? Int32(clamping: info[0]) : nil
   }
 }

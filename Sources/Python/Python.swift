@@ -63,7 +63,12 @@ package enum Python {
   package static let spec: PluginSpec = {
     var spec = declared
     spec.launch = { given in
-      PythonHome.find().flatMap { home in home.library.map { Launch(program: interpreter(given), arguments: [home.file("worker.py"), $0]) } }
+      let program = interpreter(given)
+      // What has another name may be anything, until the check has found an interpreter in it.
+      let isInert = program.split(separator: "/").last?.hasPrefix("python") ?? false
+      return PythonHome.find().flatMap { home in
+        home.library.map { Launch(program: program, arguments: [home.file("worker.py"), $0], isInert: isInert) }
+      }
     }
     return spec
   }()
@@ -77,7 +82,7 @@ package enum Python {
       An exception is the message's failure, with its traceback in the log; a crash of the process is a death like any other. What is printed goes to the log. \
       An array of numpy's is handed on as its bytes and arrives so: `numpy.frombuffer(value, dtype).reshape(shape)`. \
       At the end executors and threads that are no daemons are waited for, as an interpreter does. \
-      The module is imported before anything starts, to check the name and the arguments.
+      The module is imported once before the run, to check the name and the arguments.
       """,
     settings: [
       callable.declaration, interpreter.declaration, arguments.declaration, decode.declaration, encode.declaration, batch.declaration,

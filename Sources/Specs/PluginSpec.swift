@@ -156,10 +156,13 @@ package struct Launch: Sendable, Equatable {
   package let program: String
   /// Without the program's own name; `__worker STAGE PROCESS RUNNER` follows them.
   package let arguments: [String]
+  /// Whether it is known to do nothing before it has its work order, so that it may be started before the file is found to be right.
+  package let isInert: Bool
 
-  package init(program: String, arguments: [String]) {
+  package init(program: String, arguments: [String], isInert: Bool) {
     self.program = program
     self.arguments = arguments
+    self.isInert = isInert
   }
 }
 

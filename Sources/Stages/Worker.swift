@@ -35,8 +35,9 @@ package enum Enlistment {
   case ended(status: Int32)
 }
 
-/// Makes this process a worker, before anything runs in it that is the user's: it dies with the runner, is known to the run's guard, has its lock
-/// and its limits. It may be another program than the runner.
+/// Makes this process a worker, before the stage's code runs in it: it dies with the runner, is known to the run's guard, has its lock
+/// and its limits. It may be another program than the runner, and what that does on its own way to this call (an interpreter's `sitecustomize`, say)
+/// is under the guard alone.
 ///
 /// - Parameters:
 ///   - runner: the process number of the runner
@@ -51,7 +52,7 @@ package func enlist(under runner: Int32, reserved: Int32? = nil) -> Enlistment {
       throw WorkerFailure(.invariantBroken, "the work order cannot be read")
     }
     if let groups = order.groups.flatMap(Int32.init(exactly:)) {
-      RunGuard.enter(worker: order.worker, groups)
+      RunGuard.enter(RunGuard.place(ofWorker: order.worker), groups)
       Descriptors.close(groups)
     }
     guard try holdsLock(order), CurrentProcess.dieWithParent(runner) else { return .stopped }

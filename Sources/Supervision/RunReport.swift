@@ -93,8 +93,9 @@ package struct RunReport: Sendable {
 
   /// A run that was refused before there was a plan.
   package static func refused(_ pipeline: String, _ code: ExitCode, _ cause: String) -> RunReport {
-    RunReport(
-      pipeline: pipeline, outcome: Supervisor.Outcome.failed.rawValue, code: code, cause: cause, seconds: 0, stages: [], ledger: [], bottleneck: nil)
+    let outcome = code == .stopped ? Supervisor.Outcome.stopped : .failed
+    return RunReport(
+      pipeline: pipeline, outcome: outcome.rawValue, code: code, cause: cause, seconds: 0, stages: [], ledger: [], bottleneck: nil)
   }
 
   /// What was done to all stages.

@@ -66,7 +66,7 @@ extension Runner {
     guard var process = workers[worker] else { return }
     let end: Supervisor.WorkerEnd
     do throws(SystemError) {
-      guard let reaped = try process.child.reap(beforeItIsFree: { keeper.strikeOut(worker: worker + 1) }) else { return }
+      guard let reaped = try process.child.reap(beforeItIsFree: { keeper.strikeOut(RunGuard.place(ofWorker: worker + 1)) }) else { return }
       process.end = reaped.end
       end = Supervisor.WorkerEnd(reaped.end, cpuMicroseconds: reaped.cpuMicroseconds, limits: plan.stages[supervisor.stage(of: worker)].limits)
     } catch {
@@ -158,9 +158,9 @@ extension Runner {
     let orderFile = try Channel.memoryFile(order.encoded(), name: "ringway-order")
     defer { Descriptors.close(orderFile) }
     descriptors[Int(WorkOrder.Descriptor.order)] = orderFile
-    let started = try prestarted?.take(stage.name, process, descriptors) ?? StartedProcess(stage, process, environment, descriptors)
+    let started = try prestarted?.take(worker, descriptors) ?? StartedProcess(stage, process, environment, descriptors)
     // A program of its own may start something before it gets there itself.
-    keeper.enter(worker: worker + 1, group: started.child.pid)
+    keeper.enter(RunGuard.place(ofWorker: worker + 1), group: started.child.pid)
     goneSince[worker] = nil
     timers.append((.now + Self.longStart, .slowStart(worker: worker, pid: started.child.pid)))
     workers[worker] = WorkerProcess(started, sequenceAtStart: cell.sequence)

@@ -5,7 +5,7 @@ import Specs
 
 /// Runs a plan to its end, on the calling thread, which must be the main one.
 ///
-/// - Parameter prestarted: workers of the plan that have been started already
+/// - Parameter prestarted: workers of the plan that have been started already, and the guard
 package func run(
   _ plan: Plan, options: RunOptions = RunOptions(), prestarted: PrestartedWorkers? = nil, observer: any RunObserver
 ) -> RunReport {
@@ -13,9 +13,11 @@ package func run(
   // Before the queues are made: memory that is shared counts as a file, and ends the process when it is larger than a file may be.
   CurrentProcess.ignoreWriteSignals()
   do throws(StartFailure) {
-    // First of all: the less there is, the sooner it is forked.
+    // First of all, unless the check has one: the less there is, the sooner it is forked.
     let keeper: RunGuard
-    do throws(SystemError) { keeper = try RunGuard(workers: plan.stages.reduce(0) { $0 + $1.processes }) } catch {
+    do throws(SystemError) {
+      if let ready = prestarted?.takeKeeper() { keeper = ready } else { keeper = try RunGuard() }
+    } catch {
       throw StartFailure(code: .system, text: "the guard of the run cannot be started: \(error)\(error.remedy)")
     }
     defer { keeper.end() }
@@ -261,7 +263,7 @@ final class Runner {
         if watch.isStalled(worker, calls: cell.calls, isWaiting: cell.isWaiting || chaos?.isStopped(worker) ?? false, at: now) {
           let limit = plan.stages[stage].timeout.map { Quantity.describe($0) } ?? ""
           say(.runner, worker, "a message took longer than the timeout of \(limit): the worker is killed")
-          process.child.killGroup()
+          process.kill()
         }
       }
       stalls[stage] = watch
@@ -282,7 +284,7 @@ final class Runner {
           actions += supervisor.spawnFailed(worker, text, at: .now)
         }
       case .recover(let worker): recover(worker)
-      case .kill(let worker): workers[worker]?.child.killGroup()
+      case .kill(let worker): workers[worker]?.kill()
       case .tell(let worker, let message):
         if message == .go { begin() }
         workers[worker]?.tell(message)

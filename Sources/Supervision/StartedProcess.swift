@@ -45,8 +45,10 @@ extension StartedProcess {
   }
 
   /// Ends it and all that it has started, and waits until it has gone.
-  func discard() {
-    child.killNow()
+  ///
+  /// - Parameter beforeItIsFree: as for `ChildProcess.reap`
+  func discard(beforeItIsFree: () -> Void) {
+    child.killNow(beforeItIsFree: beforeItIsFree)
     Descriptors.close(control)
     Descriptors.close(output)
   }

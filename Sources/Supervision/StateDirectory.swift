@@ -206,9 +206,12 @@ final class StateDirectory {
         return try FileLock.take(file, until: deadline) { say("waiting for the end of \(StateFolder.described($0)), a worker of the last run") }
       }
       if let left {
+        let worker = "\(StateFolder.described(left)), a worker of the last run in \(folder.path)"
         throw StartFailure(
           code: .stopped,
-          text: "\(StateFolder.described(left)), a worker of the last run in \(folder.path), has not ended in \(Quantity.describe(Self.patience)): end it and run again")
+          text: .now < deadline
+            ? "stopped while waiting for the end of \(worker)"
+            : "\(worker), has not ended in \(Quantity.describe(Self.patience)): end it and run again")
       }
     }
   }

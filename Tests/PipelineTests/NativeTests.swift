@@ -177,6 +177,34 @@ import Testing
     }
   }
 
+  /// A library that does not come to its end while it is looked into. Should it crash, it leaves no core file.
+  @Test func aRunThatIsStoppedWhileALibraryIsLoadedSaysSo() throws {
+    let folder = try TemporaryFolder()
+    let begun = folder.path("begun")
+    let code = """
+      #include <sys/resource.h>
+      __attribute__((constructor)) static void hang(void) {
+        struct rlimit core = { 1, 1 };
+        getrlimit(RLIMIT_CORE, &core);
+        FILE *file = fopen("\(begun)", "w");
+        fprintf(file, "%d %d\\n", (int)core.rlim_cur, (int)core.rlim_max);
+        fclose(file);
+        for (;;) pause();
+      }
+
+      """
+    let file = try project(folder, ["it": Self.head + code + Self.abi], """
+      count: {plugin: generate, with: {count: 3}}
+      it: {plugin: it, inputs: [count]}
+      """)
+    let running = try Running(["run", file, "--report", folder.path("report.json")])
+    #expect(eventually { folder.lines("begun") == ["0 0"] }, "\(running.errors)")
+    kill(running.pid, SIGINT)
+    #expect(try running.finish().status == 75, "\(running.errors)")
+    let report = try String(contentsOfFile: folder.path("report.json"), encoding: .utf8)
+    #expect(report.contains("stopped while the file was checked") && report.contains("\"outcome\": \"stopped\""), "\(report)")
+  }
+
   @Test func settingsAreCheckedByThePluginsOwnSchema() throws {
     let folder = try TemporaryFolder()
     let settings = #"{"properties": {"mode": {"enum": ["fast", "good"]}, "size": {"type": "integer", "minimum": 1}, "key": {"type": "string", "x-secret": true}}, "required": ["size"]}"#

@@ -8,6 +8,7 @@ import Testing
   /// The check waits in the import for a pipe to be opened; workers do not.
   private static let gated = """
     import os, sys
+    BEFORE
     with open("imports", "a") as file: print(os.getpid(), file=file, flush=True)
     if 'ringway._worker' not in sys.modules: open("gate").close()
     FAULT
@@ -18,12 +19,15 @@ import Testing
     let project: Project
     let running: Running
 
-    init(fault: String = "", stage: String = "processes: 2", environment: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - before: comes first in the module
+    ///   - fault: comes when the pipe has been opened
+    init(before: String = "", fault: String = "", stage: String = "processes: 2", environment: [String: String] = [:]) throws {
       project = try Project("""
         count: {plugin: generate, with: {count: 2000}}
         work: {PY:work"}, inputs: [count], directory: ., queue: {capacity: 1024, message: 4KiB}, \(stage)}
         out: {plugin: file.write, inputs: [work], with: {path: out}}
-        """, python: PrestartTests.gated.replacing("FAULT", with: fault))
+        """, python: PrestartTests.gated.replacing("BEFORE", with: before).replacing("FAULT", with: fault))
       try #require(mkfifo(project.folder.path("gate"), 0o600) == 0)
       running = try Running(
         ["run", project.file, "--progress", "off", "--report", project.folder.path("report.json"), "--state", project.folder.path("state")],
@@ -82,22 +86,32 @@ import Testing
     let gated = try Gated()
     let early = try gated.prestarted()
     let check = try #require(Int32(gated.project.folder.lines("imports")[0]))
-    kill(gated.running.pid, signal)
-    #expect(try gated.running.finish().status == -signal)
-    #expect(eventually(within: 10) { !early.contains(where: Running.isAlive) && !Running.isAlive(check) })
+    try end(gated, by: signal)
+    #expect(eventually { !early.contains(where: Running.isAlive) && !Running.isAlive(check) })
     #expect(gated.project.folder.lines("imports").count == 1)
   }
 
-  /// Nor what an interpreter has started on its own way to the worker.
-  @Test(arguments: [SIGINT, SIGTERM]) func whatTheyHaveStartedIsEnded(signal: Int32) throws {
+  private func end(_ gated: Gated, by signal: Int32) throws {
+    kill(gated.running.pid, signal)
+    let result = try gated.running.finish()
+    if signal == SIGKILL {
+      #expect(result.status == -signal)
+    } else {
+      #expect(result.status == 75 && result.errors == "ringway: stopped while the file was checked\n", "\(result.errors)")
+      #expect(try gated.project.report.outcome == "stopped")
+    }
+  }
+
+  /// Nor what an interpreter has started on its own way to the worker, or a module that was imported by the check.
+  @Test(arguments: [SIGINT, SIGTERM, SIGKILL]) func whatTheyHaveStartedIsEnded(signal: Int32) throws {
     let site = try TemporaryFolder()
     try site.write("sitecustomize.py", "import subprocess, sys\nif 'prestarted' in sys.orig_argv: subprocess.Popen(['sleep', '100000'])\n")
-    let gated = try Gated(environment: ["PYTHONPATH": site.url.path])
-    let all = Running.members(ofGroups: try gated.prestarted())
-    #expect(all.count == 4)
-    kill(gated.running.pid, signal)
-    #expect(try gated.running.finish().status == -signal)
-    #expect(eventually(within: 10) { !all.contains(where: Running.isAlive) })
+    let gated = try Gated(before: "import subprocess; subprocess.Popen(['sleep', '100000'])", environment: ["PYTHONPATH": site.url.path])
+    let check = try #require(Int32(try gated.prestarted().isEmpty ? "" : gated.project.folder.lines("imports")[0]))
+    let all = Running.members(ofGroups: try gated.prestarted() + [check])
+    #expect(all.count == 6)
+    try end(gated, by: signal)
+    #expect(eventually { !all.contains(where: Running.isAlive) })
   }
 
   /// An interpreter that hangs on its own way to the worker does not notice that its runner has gone.
@@ -106,9 +120,8 @@ import Testing
     try site.write("sitecustomize.py", "import sys, time\nif 'prestarted' in sys.orig_argv: time.sleep(100000)\n")
     let gated = try Gated(environment: ["PYTHONPATH": site.url.path])
     let early = try gated.prestarted()
-    kill(gated.running.pid, signal)
-    #expect(try gated.running.finish().status == -signal)
-    #expect(eventually(within: 10) { !early.contains(where: Running.isAlive) })
+    try end(gated, by: signal)
+    #expect(eventually { !early.contains(where: Running.isAlive) })
   }
 
   /// Not so many that the check has to wait for them.
@@ -141,6 +154,40 @@ import Testing
     #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
     #expect(gated.project.folder.lines("out").count == 2000)
     #expect(!gated.running.errors.contains("died"), "it had done nothing yet: \(gated.running.errors)")
+  }
+
+  /// A program of another name may be anything: it is asked first, and found out.
+  @Test func whatMayBeNoInterpreterIsStartedOnce() throws {
+    let project = try Project("""
+      count: {plugin: generate, with: {count: 2000}}
+      work: {plugin: python, inputs: [count], processes: 2, with: {callable: "stages:work", python: ./program}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """, python: "def work(value): return value\n")
+    let program = try project.folder.write("program", "#!/bin/sh\necho started >> '\(project.folder.path("starts"))'\n")
+    chmod(program, 0o700)
+    #expect(try project.run().status == 78)
+    #expect(project.folder.lines("starts") == ["started"])
+  }
+
+  /// Nice value and CPUs belong to threads: those that an interpreter has started on its way have them too.
+  @Test func allThreadsAreAsNiceAndWhereTheyAreToBe() throws {
+    let site = try TemporaryFolder()
+    try site.write("sitecustomize.py", """
+      import threading
+      for _ in range(3): threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+      """)
+    let gated = try Gated(
+      fault: """
+        if 'ringway._worker' in sys.modules:
+          threads = [int(thread) for thread in os.listdir("/proc/self/task")]
+          assert len(threads) >= 4
+          for thread in threads: assert os.getpriority(os.PRIO_PROCESS, thread) == 7 and os.sched_getaffinity(thread) == {0}, thread
+        """, stage: "processes: 2, nice: 7, affinity: [0]", environment: ["PYTHONPATH": site.url.path])
+    _ = try gated.prestarted()
+    gated.open()
+    #expect(try gated.running.finish().status == 0, "\(gated.running.errors)")
+    #expect(gated.project.folder.lines("out").count == 2000)
   }
 
   /// The numbers that descriptors will have in a worker are kept free, whatever an interpreter opens on its way.

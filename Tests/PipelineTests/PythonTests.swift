@@ -715,14 +715,64 @@ import Testing
     let running = try Running(["run", project.file, "--report", project.folder.path("report.json")])
     #expect(eventually { !project.lines("pids").isEmpty })
     kill(running.pid, signal)
-    #expect(try running.finish().status == -signal, "\(running.errors)")
+    #expect(try running.finish().status == 75, "\(running.errors)")
     let report = try String(contentsOfFile: project.folder.path("report.json"), encoding: .utf8)
-    #expect(report.contains("interrupted while the file was checked"), "that of an earlier run stays: \(report)")
+    #expect(report.contains("stopped while the file was checked"), "that of an earlier run stays: \(report)")
     let pids = project.lines("pids").compactMap { Int32($0) }
     #expect(pids.count == 2 && eventually { pids.allSatisfy { !Running.isAlive($0) } })
   }
 
+  /// Where nobody but the kernel's own rules end it: those pass over a signal that would end the first process of a namespace.
+  @Test(.enabled(if: Injection.ends("/usr/bin/unshare", ["-Urpf", "--mount-proc", "true"]), "this machine allows no process namespace of one's own (unshare -Urpf)"))
+  func theFirstProcessOfAContainerIsEndedToo() throws {
+    let project = try Project("""
+      import time
+      open("begun", "w").close()
+      time.sleep(100000)
+      """, """
+      count: {PY, directory: ., with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    for (command, status) in [("validate", Int32(143)), ("run", 75)] {
+      let running = try Running(["-Urpf", "--mount-proc", Ringway.binary.path, command, project.file], executable: URL(fileURLWithPath: "/usr/bin/unshare"))
+      #expect(eventually { FileManager.default.fileExists(atPath: project.folder.path("begun")) }, "\(running.errors)")
+      for child in Running.pids(childrenOf: running.pid) { kill(child, SIGTERM) }
+      let result = try running.finish()
+      #expect(result.status == status && !result.errors.contains("60 s"), "\(command): \(result.status) \(result.errors)")
+      try FileManager.default.removeItem(atPath: project.folder.path("begun"))
+    }
+  }
+
+  /// With that variable CPython 3.11 and later leave out the folder of the program that they start.
+  @Test func anInterpreterWithASafePathFindsThePythonSide() throws {
+    let project = try Project("def values(): return range(3)\n", """
+      count: {PY, with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let result = try Running(["run", project.file, "--progress", "off"], environment: ["PYTHONSAFEPATH": "1"]).finish()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(project.lines() == ["0", "1", "2"])
+  }
+
   // MARK: Beginnings and ends that take too long
+
+  /// Who is ready sooner than others waits for them.
+  @Test func aSourceThatWaitsForSlowStagesIsNotBusy() throws {
+    let project = try Project("""
+      import time
+      class Slow:
+        def __init__(self): time.sleep(1)
+        def __call__(self, value): return value
+      """, """
+      count: {plugin: generate, with: {count: 10}}
+      work: {PY, inputs: [count], with: {callable: "stages:Slow"}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 0, "\(result.errors)")
+    let source = try (project.report.json["stages"] as? [String: [String: Any]])?["count"]
+    #expect(source?["busy"] as? Double ?? 1 < 0.5 && source?["waiting_input"] as? Double ?? 0 > 0.5, "\(String(describing: source))")
+  }
 
   private static let slow = """
     import os, time

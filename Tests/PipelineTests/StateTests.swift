@@ -237,9 +237,14 @@ import Testing
     let before = folder.lines("out.txt").count
     #expect(again.workers.isEmpty && again.process.isRunning)
     #expect(folder.lines("out.txt").count == before)
+    kill(again.pid, SIGTERM)
+    let stopped = try again.finish()
+    #expect(stopped.status == 75 && stopped.errors.contains("stopped while waiting for the end of process \(holder.pid)"), "\(stopped.errors)")
+    let third = try Running(["run", file, "--progress", "off", "--state", folder.path("state")])
+    #expect(eventually { third.errors.contains("waiting for the end of process \(holder.pid)") }, "\(third.errors)")
     kill(holder.pid, SIGKILL)
     _ = try holder.finish()
-    #expect(try again.finish().status == 0)
+    #expect(try third.finish().status == 0)
     #expect(folder.lines("out.txt").count == 3000)
   }
 

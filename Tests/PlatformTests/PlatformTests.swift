@@ -86,6 +86,41 @@ import Testing
     Descriptors.close(pipe.write)
   }
 
+  /// A program that was done in time, and one that had no time since this process did not run: neither is blamed. In a process of its own, for
+  /// the kernel ends programs with the thread that has started them.
+  @Test func whoAsksLateBlamesNobody() async {
+    await #expect(processExitsWith: .success) {
+      func ask(_ script: String, within time: Duration, slow: (() -> Void)? = nil, meanwhile: () -> Void) -> Programs.Outcome? {
+        let signals = PostponedSignals()
+        defer { signals.release() }
+        var order = ChildProcess.Order(arguments: ["sh", "-c", script], descriptors: [])
+        order.program = "/bin/sh"
+        return Programs.ask(
+          [(order, [])], within: time, limit: 1000, Programs.Watch(signals, nil) { signals.end() }, slow: slow.map { call in (.zero, { _, _ in call() }) },
+          meanwhile: meanwhile).first
+      }
+      func answer(_ outcome: Programs.Outcome?) -> String {
+        if case .answered(let bytes) = outcome { String(decoding: bytes, as: UTF8.self) } else { "\(outcome, default: "nothing")" }
+      }
+      let early = ask("echo early >&2; echo early", within: .zero) { _ = Descriptors.wait([], until: .now + .milliseconds(1500)) }
+      #expect(answer(early) == "early\n")
+      let gate = "/tmp/ringway-gate-\(getpid())"
+      #expect(mkfifo(gate, 0o600) == 0)
+      let late = ask("read line < \(gate); echo $line", within: .seconds(3), slow: {
+        let writer = open(gate, O_WRONLY)
+        try? Descriptors.writeAll(writer, "late\n")
+        close(writer)
+      }) { _ = Descriptors.wait([], until: .now + .milliseconds(4500)) }
+      unlink(gate)
+      #expect(answer(late) == "late\n")
+      if case .failed(let reason, _) = ask("sleep 1000", within: .milliseconds(1), meanwhile: {}) {
+        #expect(reason == "it did not end within 0 s")
+      } else {
+        Issue.record("it goes on")
+      }
+    }
+  }
+
   /// Into numbers that are taken, some of them by what has just come. In a process of its own, and with a table of descriptors for
   /// this thread alone (unshare(2)): threads of libraries open files at any time too.
   @Test func descriptorsAreHandedOverInOrder() async {

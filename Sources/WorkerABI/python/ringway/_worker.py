@@ -166,7 +166,7 @@ def main():
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     loader = ExtensionFileLoader("ringway_python", path)
     library = loader.create_module(ModuleSpec("ringway_python", loader, origin=path))
-    # Nothing of the user's runs before this.
+    # The stage's code runs after this.
     status = library.enlist(int(runner), int(prestarted[1]) if prestarted else 0)
     if status != 0:
         os._exit(status)

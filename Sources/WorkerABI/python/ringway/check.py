@@ -7,6 +7,9 @@ Reads a JSON array of {kind, callable, arguments, batch} from standard input and
 import os
 import sys
 
+# The folder of this file comes first, but not with PYTHONSAFEPATH.
+if getattr(sys.flags, "safe_path", False):
+    sys.path.insert(0, os.path.dirname(__file__))
 sys.path[0] = os.path.dirname(sys.path[0])
 import ringway._host as host  # noqa: E402
 
