@@ -8,7 +8,7 @@ import Testing
   private static let folder = Ringway.repository.appendingPathComponent("Tests/Bench")
 
   private func bench(_ arguments: [String], environment: [String: String] = [:]) throws -> Ringway.Result {
-    try Running(arguments, environment: environment, executable: Self.program).finish(within: 120)
+    try Running(arguments, environment: environment, executable: Self.program).finish()
   }
 
   private func json(_ text: String) throws -> [String: Any] {
@@ -95,7 +95,7 @@ import Testing
         "BENCH_QUICK": "1", "BENCH_ONLY": "W3", "BENCH_BINARY": Self.program.path, "PEERS_DIR": "", "ROUNDS": "3",
         "BENCH_JSON": place.path("bench.json"),
       ], executable: URL(fileURLWithPath: "/usr/bin/env"))
-    let result = try driver.finish(within: 120)
+    let result = try driver.finish()
     if result.status == 127 { return }
     #expect(result.status == 0, "\(result.errors)")
     let rows = try #require(try json(file: place.path("bench.json"))["rows"] as? [[String: Any]])

@@ -28,23 +28,25 @@ public final class Receiver: Sendable {
 
   /// - Parameter port: 0 takes any
   public init(port: Int = 0, answer: @escaping @Sendable (Request, Int) -> Answer) throws {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var one: Int32 = 1
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    let fd = try Self.listen(port)
+    // Swift does not know of it: a process that is started at the same moment must not have the connection too (accept(2)).
+    typealias Accept = @convention(c) (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?, Int32) -> Int32
+    let accept4 = dlsym(nil, "accept4").map { unsafeBitCast($0, to: Accept.self) }
     var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = UInt16(port).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) } }
-    guard bound == 0, listen(fd, 512) == 0 else { throw Failure("cannot listen: \(errno)") }
     _ = withUnsafeMutablePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &length) } }
     self.port = Int(UInt16(bigEndian: address.sin_port))
     descriptor = fd
     let thread = Thread { [self] in
+      // Here, and not in `close`: a number that is free is another descriptor's at once, which this thread would take connections of.
+      defer { _ = Foundation.close(fd) }
       while true {
-        let client = accept(fd, nil, nil)
-        if client < 0 || isClosed.load(ordering: .acquiring) { return }
+        let client = accept4?(fd, nil, nil, Int32(SOCK_CLOEXEC.rawValue)) ?? accept(fd, nil, nil)
+        if isClosed.load(ordering: .acquiring) {
+          if client >= 0 { _ = Foundation.close(client) }
+          return
+        }
+        if client < 0 { continue }
         let one = Thread { [self] in serve(client, answer) }
         one.stackSize = 256 << 10
         one.start()
@@ -56,17 +58,40 @@ public final class Receiver: Sendable {
   public var requests: [Request] { log.withLock { $0 } }
 
   public func close() {
-    isClosed.store(true, ordering: .releasing)
     shutdown(descriptor, Int32(SHUT_RDWR))
-    _ = Foundation.close(descriptor)
+    isClosed.store(true, ordering: .releasing)
   }
 
-  /// A port that nobody listens on at the moment.
-  public static func freePort() throws -> Int {
-    let receiver = try Receiver { _, _ in .cut }
-    defer { receiver.close() }
-    return receiver.port
+  private static func listen(_ port: Int) throws -> Int32 {
+    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var one: Int32 = 1
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = UInt16(port).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let bound = withUnsafePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) } }
+    if bound == 0, Foundation.listen(fd, 512) == 0 { return fd }
+    let code = errno
+    _ = Foundation.close(fd)
+    throw Failure("cannot listen: \(code)")
   }
+
+  /// A port that nobody has and that nobody else is given: the kernel chooses higher ones by itself (ip(7), ip_local_port_range), this function hands
+  /// out each once, and other processes begin elsewhere.
+  public static func freePort() throws -> Int {
+    for _ in 0..<ports.count {
+      let port = ports.lowerBound + turn.add(1, ordering: .relaxed).oldValue % ports.count
+      guard let fd = try? listen(port) else { continue }
+      _ = Foundation.close(fd)
+      return port
+    }
+    throw Failure("no port is free")
+  }
+
+  private static let ports = 10_000..<32_768
+  private static let turn = Atomic<Int>(Int(getpid()) * 100)
 
   private func serve(_ client: Int32, _ answer: @Sendable (Request, Int) -> Answer) {
     defer { _ = Foundation.close(client) }

@@ -1,4 +1,5 @@
 public import Foundation
+import Synchronization
 
 /// The program under test, run as a user runs it.
 public enum Ringway {
@@ -20,7 +21,7 @@ public enum Ringway {
 
   /// Runs to the end.
   public static func run(
-    _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:], input: String? = nil, deadline: TimeInterval = 60
+    _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:], input: String? = nil, deadline: TimeInterval = 300
   ) throws -> Result {
     let running = try Running(arguments, in: folder, environment: environment, input: input)
     return try running.finish(within: deadline)
@@ -50,8 +51,12 @@ public final class Running {
     process.standardInput = try FileHandle(forReadingFrom: inputFile)
     process.standardOutput = try FileHandle(forWritingTo: outputFile)
     process.standardError = try FileHandle(forWritingTo: errorFile)
-    try process.run()
+    try Self.spawning.withLock { _ in try process.run() }
   }
+
+  /// Foundation lists what is open, and has a new process close that: what another thread has opened in between, such as the socket that tells of the
+  /// end of another process, would stay open there.
+  private static let spawning = Mutex(())
 
   public var pid: Int32 { process.processIdentifier }
   public var output: String { (try? String(contentsOf: outputFile, encoding: .utf8)) ?? "" }
@@ -105,7 +110,7 @@ public final class Running {
   }
 
   /// Waits for the end.
-  public func finish(within seconds: TimeInterval = 60) throws -> Ringway.Result {
+  public func finish(within seconds: TimeInterval = 300) throws -> Ringway.Result {
     guard eventually(within: seconds, { !process.isRunning }) else {
       kill(pid, SIGKILL)
       process.waitUntilExit()
@@ -150,14 +155,22 @@ public final class TemporaryFolder: Sendable {
 }
 
 /// Waits until a condition holds. It yields the core in between and gives up at the deadline: the deadline bounds a test
-/// that would hang, it is never what a passing test waits for.
+/// that would hang, it is never what a passing test waits for. Time in which this thread has not had its turn hardly counts:
+/// the processes that it waits for may have had none either.
 ///
 /// - Parameter interval: how often to look, in seconds
-public func eventually(within seconds: TimeInterval = 20, every interval: TimeInterval = 0.002, _ condition: () -> Bool) -> Bool {
-  let deadline = Date().addingTimeInterval(seconds)
+public func eventually(within seconds: TimeInterval = 120, every interval: TimeInterval = 0.002, _ condition: () -> Bool) -> Bool {
+  let clock = SuspendingClock()
+  // What one look and the pause behind it count for at most.
+  let longest = Duration.seconds(max(10 * interval, 0.01))
+  var left = Duration.seconds(seconds)
+  var last = clock.now
   while !condition() {
-    if Date() > deadline { return false }
+    if left <= .zero { return false }
     usleep(UInt32(interval * 1e6))
+    let now = clock.now
+    left -= min(now - last, longest)
+    last = now
   }
   return true
 }

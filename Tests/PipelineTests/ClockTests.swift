@@ -64,14 +64,14 @@ import Testing
 
     /// In place, since it is mapped.
     func set(dayOff: Int = 0, ahead: Int = 0) throws {
-      let file = open(folder.path("jumps"), O_WRONLY | O_CREAT, 0o600)
+      let file = open(folder.path("jumps"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
       defer { close(file) }
       let words = [dayOff, ahead]
       #expect(words.withUnsafeBytes { pwrite(file, $0.baseAddress, $0.count, 0) } == 16 && ftruncate(file, 24) == 0)
     }
 
     var looks: Int {
-      let file = open(folder.path("jumps"), O_RDONLY)
+      let file = open(folder.path("jumps"), O_RDONLY | O_CLOEXEC)
       defer { close(file) }
       var looks = 0
       return pread(file, &looks, 8, 16) == 8 ? looks : 0
@@ -128,7 +128,7 @@ import Testing
       #expect(eventually { clocks.looks > before + 4 }, "\(running.errors)")
     }
     try project.folder.write("go", "")
-    let gate = open(project.folder.path("gate"), O_WRONLY | O_NONBLOCK)
+    let gate = open(project.folder.path("gate"), O_WRONLY | O_NONBLOCK | O_CLOEXEC)
     #expect(gate >= 0, "nobody waits there any more: \(running.errors)")
     close(gate)
     let result = try running.finish()

@@ -232,11 +232,11 @@ import Testing
     let all = victim == "runner" ? running.workers.flatMap { Running.pids(childrenOf: $0.pid) } + running.workers.map(\.pid) : programs
     #expect(all.count == (victim == "runner" ? 5 : 1))
     kill(victim == "runner" ? running.pid : worker.pid, SIGKILL)
-    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) })
+    #expect(eventually { !all.contains(where: Running.isAlive) })
     if victim == "worker" {
       kill(running.pid, SIGINT)
       // The echo holds nothing, but it does not end by itself either: it is killed in the end.
-      #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+      #expect(try running.finish().status == 0, "\(running.errors)")
     }
   }
 
@@ -253,7 +253,7 @@ import Testing
     let grandchild = try #require(folder.lines("out.txt").first.flatMap { Int32($0) })
     #expect(Running.isAlive(grandchild))
     kill(running.pid, SIGINT)
-    #expect(try running.finish(within: 30).status == 0)
+    #expect(try running.finish().status == 0)
     #expect(eventually { !Running.isAlive(grandchild) })
   }
 
@@ -568,7 +568,7 @@ import Testing
     let running = try folder.start(file: try source(folder, "[\"yes\"]"))
     #expect(eventually { folder.lines("out.txt").count > 1000 }, "\(running.errors)")
     kill(running.pid, SIGINT)
-    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+    #expect(try running.finish().status == 0, "\(running.errors)")
     #expect(try folder.report.balances)
   }
 

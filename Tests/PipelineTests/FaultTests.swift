@@ -80,7 +80,7 @@ import Testing
     let folder = try TemporaryFolder()
     let running = try startEndless(folder)
     kill(running.pid, signal)
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     let report = try folder.report
     #expect(report.outcome == "drained" && report.balances)
@@ -101,7 +101,7 @@ import Testing
       #expect(eventually { folder.lines("out.txt").count > before + 50 } && !running.errors.contains("draining"), "\(running.errors)")
       kill(running.pid, SIGTERM)
     }
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     #expect(try folder.report.outcome == "drained" && folder.report.stage("numbers", "out") == folder.lines("out.txt").count)
   }
@@ -129,9 +129,8 @@ import Testing
     let running = try folder.start(endless())
     #expect(eventually { running.workers.count == 6 && running.workers.allSatisfy { Running.isAsleep($0.pid) } }, "\(running.errors)")
     kill(running.pid, SIGTERM)
-    // Far less than the half minute that a drain may take.
-    let result = try running.finish(within: 10)
-    #expect(result.status == 0, "\(result.errors)")
+    let result = try running.finish()
+    #expect(result.status == 0, "a drain that is held up ends with 75: \(result.errors)")
     let report = try folder.report
     #expect(report.outcome == "drained" && report.balances && report.stage("numbers", "out") == 0)
   }
@@ -144,7 +143,7 @@ import Testing
     #expect(eventually { running.errors.contains("draining") })
     let began = Date()
     kill(running.pid, SIGINT)
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 75)
     #expect(Date().timeIntervalSince(began) < 1.5)
     #expect(eventually { !workers.contains(where: Running.isAlive) })
@@ -168,7 +167,7 @@ import Testing
     let folder = try TemporaryFolder()
     let running = try startComputing(folder, "drain: 300ms\n" + endless("with: {rounds: 900000000}"))
     kill(running.pid, SIGTERM)
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 75)
     #expect(result.errors.contains("the drain took longer than 300ms; messages are left: ") && result.errors.contains(" in the queue of "), "\(result.errors)")
   }
@@ -182,7 +181,7 @@ import Testing
       end: {plugin: discard, inputs: [slow]}
       """)
     let running = try project.start(["--progress", "plain"])
-    #expect(eventually(within: 60) { running.errors.contains("; slow has taken nothing for ") }, "\(running.errors)")
+    #expect(eventually { running.errors.contains("; slow has taken nothing for ") }, "\(running.errors)")
     #expect(running.errors.contains(" s, and its queue is full: numbers waits\n") && !running.errors.contains("others has taken nothing"), "\(running.errors)")
     for _ in 0..<2 { kill(running.pid, SIGTERM) }
     _ = try running.finish()
@@ -261,7 +260,7 @@ import Testing
     #expect(running.errors.contains("took longer than the timeout"))
     #expect(eventually { !Running.isAlive(worker.pid) || running.workers.filter { $0.stage == "digest" }.count == 4 })
     kill(running.pid, SIGTERM)
-    let result = try running.finish(within: 30)
+    let result = try running.finish()
     #expect(result.status == 0, "\(result.errors)")
     let report = try folder.report
     #expect(report.balances && report.stage("digest", "restarts") >= 1)
@@ -367,7 +366,7 @@ import Testing
     let running = try Running(
       ["-c", "exec 3< '\(Ringway.binary.path)'; exec setpriv --reuid 54399 --regid 54399 --clear-groups bash -c \"\(script)\""],
       executable: URL(fileURLWithPath: "/bin/bash"))
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 71 && result.errors.contains("cannot be started") && result.errors.contains("raise `ulimit -u`"), "\(result.status) \(result.errors)")
   }
 
@@ -377,7 +376,7 @@ import Testing
     mkfifo(pipe, 0o600)
     let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  lines:\n    plugin: stdin\n  out:\n    plugin: discard\n    inputs: [lines]\n")
     let running = try Running(["-c", "exec '\(Ringway.binary.path)' run '\(file)' --progress off < '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/sh"))
-    let writer = open(pipe, O_WRONLY)
+    let writer = open(pipe, O_WRONLY | O_CLOEXEC)
     defer { close(writer) }
     #expect(eventually { running.workers.contains { $0.stage == "lines" } })
     _ = eventually(within: 0.2) { false }
@@ -608,7 +607,7 @@ import Testing
     let file = try folder.write("p.yaml", "ringway: 1\nstages:\n  n:\n    plugin: file.read\n    with: {path: \"?.txt\"}\n  o:\n    plugin: file.write\n    inputs: [n]\n    with: {path: out.log}\n")
     let running = try folder.start(file: file)
     // Opening the pipe for writing succeeds once the source reads from it.
-    let writer = open(folder.path("a.txt"), O_WRONLY)
+    let writer = open(folder.path("a.txt"), O_WRONLY | O_CLOEXEC)
     write(writer, "first\n", 6)
     try FileManager.default.removeItem(atPath: folder.path("b.txt"))
     close(writer)
@@ -630,7 +629,7 @@ import Testing
     let become = getuid() == 0 ? "setpriv --reuid 54398 --regid 54398 --clear-groups " : ""
     let running = try Running(
       ["-c", "exec 3< '\(Ringway.binary.path)'; exec \(become)/proc/self/fd/3 run '\(file)' --progress off"], executable: URL(fileURLWithPath: "/bin/bash"))
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 77 && result.errors.contains("secret.txt: Permission denied"), "\(result.status) \(result.errors)")
   }
 

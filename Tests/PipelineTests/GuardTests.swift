@@ -47,7 +47,7 @@ import Testing
     let running = try start(folder)
     let all = members(running) + [try guardian(running)]
     kill(running.pid, SIGKILL)
-    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")
+    #expect(eventually { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")
   }
 
   /// Somebody has killed the guard before: another one has taken its place.
@@ -63,7 +63,7 @@ import Testing
     }
     let all = members(running) + [try guardian(running)]
     kill(running.pid, SIGKILL)
-    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")
+    #expect(eventually { !all.contains(where: Running.isAlive) }, "\(all.filter(Running.isAlive).map(name)) are left")
   }
 
   /// Nor does anything hinder the next run with the same state.
@@ -75,9 +75,9 @@ import Testing
     let second = try Running(["run", folder.path("p.yaml"), "--progress", "off", "--state", folder.path("state")])
     let count = folder.lines("out.txt").count
     #expect(eventually { folder.lines("out.txt").count > count + 20 }, "\(second.errors)")
-    #expect(eventually(within: 5) { !all.contains(where: Running.isAlive) })
+    #expect(eventually { !all.contains(where: Running.isAlive) })
     kill(second.pid, SIGTERM)
-    #expect(try second.finish(within: 30).status == 0, "\(second.errors)")
+    #expect(try second.finish().status == 0, "\(second.errors)")
   }
 
   /// What ends a run from outside must not end its guard before, and what waits for a run must not wait for its guard.
@@ -99,7 +99,7 @@ import Testing
     let own = rollup.filter { $0.hasPrefix("Private_") }.reduce(0) { $0 + (Int($1.filter(\.isNumber)) ?? 0) }
     #expect(own < 300 && !rollup.isEmpty, "\(own) KiB")
     kill(running.pid, SIGTERM)
-    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+    #expect(try running.finish().status == 0, "\(running.errors)")
     #expect(!FileManager.default.fileExists(atPath: "/proc/\(keeper)"), "the runner has waited for it")
   }
 
@@ -118,7 +118,7 @@ import Testing
       return words.count == 64 + 4 && Set(words.dropFirst(64)) == Set(running.workers.map(\.pid)) && !words.prefix(64).contains { $0 != 0 }
     })
     kill(running.pid, SIGTERM)
-    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+    #expect(try running.finish().status == 0, "\(running.errors)")
   }
 
   /// What a dead worker has started is killed with it, and becomes the runner's to wait for.
@@ -131,7 +131,7 @@ import Testing
     kill(worker.pid, SIGKILL)
     #expect(eventually { !orphans.contains { FileManager.default.fileExists(atPath: "/proc/\($0)") } }, "\(orphans.map { Running.status($0).prefix(4) }) \(running.errors)")
     kill(running.pid, SIGTERM)
-    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+    #expect(try running.finish().status == 0, "\(running.errors)")
   }
 
   /// So is what a living worker's program has left behind.
@@ -151,6 +151,6 @@ import Testing
     #expect(eventually { project.folder.lines("got").count == 40 }, "\(running.errors)")
     #expect(eventually { Running.pids(childrenOf: running.pid).count == 3 }, "\(Running.pids(childrenOf: running.pid).count) children")
     try project.folder.write("go", "")
-    #expect(try running.finish(within: 30).status == 0, "\(running.errors)")
+    #expect(try running.finish().status == 0, "\(running.errors)")
   }
 }

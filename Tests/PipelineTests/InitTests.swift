@@ -34,12 +34,8 @@ import Testing
     let project = try make("native-c", folder)
     let header = try String(contentsOf: Ringway.repository.appendingPathComponent("Sources/CRingwayPlugin/ringway_plugin.h"), encoding: .utf8)
     #expect(try String(contentsOfFile: project + "/ringway_plugin.h", encoding: .utf8) == header)
-    let build = Process()
-    build.executableURL = URL(fileURLWithPath: "/usr/bin/make")
-    build.arguments = ["-s", "-C", project, "CC=cc -Werror"]
-    try build.run()
-    build.waitUntilExit()
-    #expect(build.terminationStatus == 0)
+    let build = try Running(["-s", "-C", project, "CC=cc -Werror"], executable: URL(fileURLWithPath: "/usr/bin/make")).finish()
+    #expect(build.status == 0, "\(build.errors)")
     let result = try Ringway.run(["run", project + "/pipeline.yaml", "--progress", "off"])
     #expect(result.status == 0 && folder.lines("new/project/results.txt").contains("#inClude <stdliB.h>"), "\(result.errors)")
   }

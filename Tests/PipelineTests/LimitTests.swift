@@ -95,7 +95,7 @@ import Testing
     let running = try Running(
       ["-c", "exec 3< '\(Ringway.binary.path)'; exec setpriv --reuid 54398 --regid 54398 --clear-groups bash -c \"\(script)\""],
       executable: URL(fileURLWithPath: "/bin/bash"))
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 77 && result.errors.contains("stage \"end\": `nice: -20` is refused (Permission denied): write at least"), "\(result.status) \(result.errors)")
     #expect(result.errors.contains("`ulimit -e 40`"), "\(result.errors)")
   }

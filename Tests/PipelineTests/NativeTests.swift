@@ -7,12 +7,11 @@ import Testing
   private static let headers = Ringway.repository.appendingPathComponent("Sources/CRingwayPlugin").path
 
   private static func compile(_ source: String, _ library: String) throws {
-    let compiler = Process()
-    compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    compiler.arguments = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-I", headers, "-o", library, source]
-    try compiler.run()
-    compiler.waitUntilExit()
-    try #require(compiler.terminationStatus == 0, "the C compiler failed")
+    let compiler = try Running(
+      ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-I", headers, "-o", library, source],
+      executable: URL(fileURLWithPath: "/usr/bin/env"))
+    let result = try compiler.finish()
+    try #require(result.status == 0, "\(result.errors)")
   }
 
   /// Builds a Swift package; the compiler is the one that built the tests.

@@ -425,7 +425,7 @@ import Testing
     let running = try project.start()
     #expect(eventually { project.lines() == ["1"] })
     kill(running.pid, SIGTERM)
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 0 && result.errors.contains("count | cleaned up\n") && !result.errors.contains("Traceback"), "\(result.errors)")
   }
 
@@ -811,7 +811,7 @@ import Testing
     let running = try project.folder.start(file: file)
     #expect(eventually { FileManager.default.fileExists(atPath: project.folder.path("begun")) }, "\(running.errors)")
     kill(running.pid, SIGTERM)
-    let result = try running.finish(within: 20)
+    let result = try running.finish()
     #expect(result.status == 76 && result.errors.contains("the drain took longer than 200ms: work did not close in order"), "\(result.errors)")
   }
 
@@ -837,9 +837,9 @@ import Testing
     for gate in ["check", "worker"] { #expect(mkfifo(project.folder.path(gate), 0o600) == 0) }
     func open(_ gate: String) { try? FileHandle(forWritingAtPath: project.folder.path(gate))?.close() }
     let running = try project.start()
-    #expect(eventually(within: 40) { running.errors.contains("still checks the file, and is at `import stages`") }, "\(running.errors)")
+    #expect(eventually { running.errors.contains("still checks the file, and is at `import stages`") }, "\(running.errors)")
     open("check")
-    #expect(eventually(within: 40) { running.errors.contains("work * has not been ready for 10s, and is at `import stages`") }, "\(running.errors)")
+    #expect(eventually { running.errors.contains("work * has not been ready for 10s, and is at `import stages`") }, "\(running.errors)")
     open("worker")
     #expect(try running.finish().status == 0 && project.lines().count == 5, "\(running.errors)")
   }
@@ -994,14 +994,8 @@ import Testing
 
   @Test func theActiveVirtualEnvironmentIsUsed() throws {
     let folder = try TemporaryFolder()
-    let make = Process()
-    make.executableURL = URL(fileURLWithPath: Self.python)
-    make.arguments = ["-m", "venv", "--without-pip", folder.path("venv")]
-    make.standardError = FileHandle.nullDevice
-    make.standardOutput = FileHandle.nullDevice
-    try make.run()
-    make.waitUntilExit()
-    guard make.terminationStatus == 0 else {
+    let make = try Running(["-m", "venv", "--without-pip", folder.path("venv")], executable: URL(fileURLWithPath: Self.python))
+    guard try make.finish().status == 0 else {
       print("skipped: there is no module venv")
       return
     }

@@ -9,7 +9,7 @@ import Testing
     let output = folder.path("out.jsonl")
     let report = folder.path("report.json")
     let sets = (["output=\(output)"] + settings).flatMap { ["--set", $0] }
-    let result = try Ringway.run(["run", file, "--progress", "off", "--report", report] + sets, deadline: 120)
+    let result = try Ringway.run(["run", file, "--progress", "off", "--report", report] + sets)
     #expect(result.status == 0, "\(result.errors)")
     return try folder.lines("out.jsonl").map { line in
       try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -20,15 +20,10 @@ import Testing
   @Test func blogDeliversWhatItsFunctionsMake() throws {
     let folder = try TemporaryFolder()
     let results = try run("blog/pipeline", folder, ["port=\(try Receiver.freePort())", "count=500"])
-    let python = Process()
-    python.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-    python.currentDirectoryURL = Ringway.repository.appendingPathComponent("pipelines/blog")
-    python.arguments = ["-B", "-c", "import json; from functions import *\nfor f in work(500): print(json.dumps(work2(f)))"]
-    let pipe = Pipe()
-    python.standardOutput = pipe
-    try python.run()
-    let expected = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self).split(separator: "\n")
-    python.waitUntilExit()
+    let python = try Running(
+      ["-B", "-c", "import json; from functions import *\nfor f in work(500): print(json.dumps(work2(f)))"],
+      in: Ringway.repository.appendingPathComponent("pipelines/blog"), executable: URL(fileURLWithPath: "/usr/bin/python3"))
+    let expected = try python.finish().output.split(separator: "\n")
     let digests = try expected.map { try #require((try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])?["digest"] as? String) }
     #expect(digests.count == 500 && results.count == 500)
     for result in results {

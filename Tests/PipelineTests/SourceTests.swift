@@ -19,7 +19,7 @@ import Testing
               while not os.path.exists(out) or sum(1 for _ in open(out)) < 20 * round:
                   os.sched_yield()
       """)
-    let result = try project.run(deadline: 60)
+    let result = try project.run()
     #expect(result.status == 0, "\(result.errors)")
     #expect(project.folder.lines("out").count == 100)
   }
@@ -45,7 +45,7 @@ import Testing
     let running = try project.start()
     #expect(eventually { project.folder.lines("out").count >= 60 }, "\(running.errors)")
     for worker in running.workers where worker.stage == "numbers" { kill(worker.pid, SIGKILL) }
-    let result = try running.finish(within: 60)
+    let result = try running.finish()
     #expect(result.status == 0 && !result.errors.contains("took longer"), "\(result.errors)")
     #expect(project.folder.lines("out") == (0..<80).map(String.init))
   }

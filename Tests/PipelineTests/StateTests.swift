@@ -28,7 +28,7 @@ import Testing
       #expect(end.status == -SIGKILL, "\(note): exit \(end.status): \(end.errors)")
       if end.status != -SIGKILL { return (end, done) }
     }
-    return (try Ringway.run(["run"] + arguments + ["--progress", "off"], deadline: 120), kills)
+    return (try Ringway.run(["run"] + arguments + ["--progress", "off"]), kills)
   }
 
   /// Bytes of these files together.

@@ -35,7 +35,7 @@ import Testing
       kills += 1
       _ = eventually { !running.process.isRunning || folder.lines("out.txt").count > before + 5 }
     }
-    let result = try running.finish(within: 60)
+    let result = try running.finish()
     #expect(result.status == 0 && kills > 3, "\(kills) kills, \(result.errors)")
     let report = try folder.report
     let lines = folder.lines("out.txt")

@@ -127,7 +127,7 @@ import Testing
         try FileManager.default.moveItem(atPath: folder.path(words[1]), toPath: folder.path(words[2]))
         continue
       }
-      let result = try Ringway.run(Array(words.dropFirst()) + ["--progress", "off"], in: folder.url, deadline: 240)
+      let result = try Ringway.run(Array(words.dropFirst()) + ["--progress", "off"], in: folder.url)
       #expect(result.status == 0, "\(line): \(result.errors)")
     }
     #expect(folder.lines("numbers.txt") == (0..<100).map(String.init))

@@ -14,7 +14,7 @@ import Testing
     let seed = testSeed()
     print("stepper: RINGWAY_SEED=\(seed)")
     let running = try Running(["--stride", "60", "--shapes", "6", "--seed", "\(seed)"], executable: program)
-    let result = try running.finish(within: 120)
+    let result = try running.finish(within: 600)
     #expect(result.status == 0, "\(result.output)\(result.errors)")
     #expect(result.output.contains("nothing lost, nothing doubled"))
   }
