@@ -313,7 +313,7 @@ import Testing
     let script = "my @l = <STDIN>; exit 1 if @l > 1; sleep 1000 if $l[0] == 9; print @l"
     let (result, report) = try run(
       try pipeline(
-        folder, numbers, stage: "timeout: 700ms\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}",
+        folder, numbers, stage: "timeout: 5s\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}",
         with: "command: [perl, -e, '\(script)']\nanswers: any"), folder)
     #expect(result.status == 0, "\(result.errors)")
     #expect(folder.lines("out.txt").sorted() == numbers.filter { $0 != "9" }.sorted())
@@ -345,10 +345,10 @@ import Testing
     let numbers = (0..<20).map(String.init)
     let script = "$|=1; chomp; if ($_ == 7 && !-e q(seen)) { open F, q(>seen); print F $$; close F; sleep 1000 } print qq($_\\n)"
     let file = try pipeline(
-      folder, numbers, stage: "directory: .\ntimeout: 1500ms\nrestart: {backoff: 1ms}", with: "command: [perl, -ne, '\(script)']")
+      folder, numbers, stage: "directory: .\ntimeout: 5s\nrestart: {backoff: 1ms}", with: "command: [perl, -ne, '\(script)']")
     let (result, report) = try run(file, folder)
     #expect(result.status == 0, "\(result.errors)")
-    #expect(folder.lines("out.txt") == numbers && report.stage("work", "restarts") == 1)
+    #expect(folder.lines("out.txt") == numbers && report.stage("work", "restarts") >= 1)
     #expect(result.errors.contains("perl has read its input and answers nothing: it probably holds its output back; set $| = 1 in it"))
     let stalled = try #require(Int32(try String(contentsOfFile: folder.path("seen"), encoding: .utf8)))
     #expect(!Running.isAlive(stalled))
@@ -357,7 +357,7 @@ import Testing
   /// One that has the flag already does not hold anything back.
   @Test(arguments: ["[grep, --line-buffered, '7$']", "[sed, -nu, '/7$/p']"]) func aProgramThatAnswersOnlySomeInputsIsNamed(command: String) throws {
     let folder = try TemporaryFolder()
-    let stage = "timeout: 1500ms\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}"
+    let stage = "timeout: 5s\non_error: {deaths: 1, then: drop}\nrestart: {backoff: 1ms}"
     let (result, _) = try run(try pipeline(folder, ["1", "7"], stage: stage, with: "command: \(command)"), folder)
     #expect(result.errors.contains("it does not answer every input with one output; use `answers: any` for such a program"), "\(result.errors)")
     #expect(command.contains("grep") == result.errors.contains("since grep ends with 1 when nothing matches"), "\(result.errors)")

@@ -145,7 +145,7 @@ import Testing
     kill(running.pid, SIGINT)
     let result = try running.finish()
     #expect(result.status == 75)
-    #expect(Date().timeIntervalSince(began) < 1.5)
+    #expect(Date().timeIntervalSince(began) < 10, "far less than the half minute that a drain may take")
     #expect(eventually { !workers.contains(where: Running.isAlive) })
   }
 
@@ -197,7 +197,7 @@ import Testing
     kill(running.pid, SIGKILL)
     let began = Date()
     #expect(eventually { !workers.contains(where: Running.isAlive) })
-    #expect(Date().timeIntervalSince(began) < 1)
+    #expect(Date().timeIntervalSince(began) < 10)
   }
 
   /// All die while the runner looks away, so one signal tells of all of them (signal(7)): each end is taken, and nothing is lost.
@@ -279,7 +279,7 @@ import Testing
           plugin: jq
           inputs: [numbers]
           processes: 2
-          timeout: 200ms
+          timeout: 1s
           on_error: {deaths: 2, then: drop}
           restart: {max: 100}
           with: {filter: "if .n == 7 then last(range(1e18)) else .n end"}

@@ -61,8 +61,8 @@ import Testing
       ringway: 1
       stages:
         numbers: {plugin: generate, with: {rate: 100/s}}
-        same: {plugin: python, inputs: [numbers], nice: 19, affinity: [\(cpu)], processes: auto, with: {python: \(Self.python), callable: "stages:same"}}
-        program: {plugin: exec, inputs: [same], nice: 19, affinity: [\(cpu)], processes: auto, with: {command: [cat]}}
+        same: {plugin: python, inputs: [numbers], nice: 3, affinity: [\(cpu)], processes: auto, with: {python: \(Self.python), callable: "stages:same"}}
+        program: {plugin: exec, inputs: [same], nice: 3, affinity: [\(cpu)], processes: auto, with: {command: [cat]}}
         out: {plugin: file.write, inputs: [program], with: {path: out}}
       """)
     let running = try Running(["run", file, "--progress", "off"])
@@ -71,7 +71,7 @@ import Testing
       let workers = running.workers.filter { $0.stage == stage }
       #expect(workers.count == 1, "one for the one CPU")
       for pid in workers.flatMap({ [$0.pid] + Running.pids(childrenOf: $0.pid) }) {
-        #expect(Self.nice(pid) == 19 && Self.line(pid, "status", "Cpus_allowed_list:") == cpu, "\(stage)")
+        #expect(Self.nice(pid) == 3 && Self.line(pid, "status", "Cpus_allowed_list:") == cpu, "\(stage)")
       }
     }
     let other = try #require(running.workers.first { $0.stage == "numbers" })

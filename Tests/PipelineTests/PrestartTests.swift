@@ -141,7 +141,11 @@ import Testing
       numbers: {PY:numbers"}}
       many: {plugin: discard, inputs: [numbers], processes: 260, partition: {key: ., input: json}, queue: {capacity: 1, message: 1KiB}}
       """, python: "def numbers(): yield from range(500)\n")
-    let result = try project.run()
+    // So many processes let others go first, who have less time.
+    let running = try Running(
+      ["-n", "10", Ringway.binary.path, "run", project.file, "--progress", "off", "--report", project.folder.path("report.json")],
+      executable: URL(fileURLWithPath: "/usr/bin/nice"))
+    let result = try running.finish(within: 600)
     #expect(try result.status == 0 && project.report.balances, "\(result.errors)")
   }
 

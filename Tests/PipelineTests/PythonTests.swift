@@ -817,9 +817,9 @@ import Testing
 
   @Test(arguments: [("hangs:Work", "import hangs"), ("stages:Work", "stages.Work(at=…, model=…)")])
   func aStartThatTakesTooLongIsNamed(callable: String, doing: String) throws {
-    let result = try slow(callable, "at: start, model: m", "startup_timeout: 1s, restart: {max: 0}").run()
+    let result = try slow(callable, "at: start, model: m", "startup_timeout: 5s, restart: {max: 0}").run()
     #expect(result.status == 100, "\(result.errors)")
-    #expect(result.errors.contains("work was not ready within the startup_timeout of 1s, and was at `\(doing)`: the worker is killed"), "\(result.errors)")
+    #expect(result.errors.contains("work was not ready within the startup_timeout of 5s, and was at `\(doing)`: the worker is killed"), "\(result.errors)")
   }
 
   /// Nobody waits for long without being told for what, first while the file is checked and then in the run.

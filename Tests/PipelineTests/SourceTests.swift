@@ -28,13 +28,13 @@ import Testing
   @Test(arguments: ["PY:values\"}", "plugin: exec, with: {command: [python3, -u, stages.py]}, directory: ."])
   func toPassOverWhatWasMadeIsNoMessage(source: String) throws {
     let project = try Project("""
-      numbers: {\(source), timeout: 500ms, restart: {max: 3}}
+      numbers: {\(source), timeout: 2s, restart: {max: 3}}
       out: {plugin: file.write, inputs: [numbers], with: {path: out}}
       """, python: """
       import time
       def values():
           for n in range(80):
-              until = time.monotonic() + 0.02
+              until = time.monotonic() + 0.05
               while time.monotonic() < until:
                   pass
               yield str(n)
