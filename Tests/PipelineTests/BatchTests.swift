@@ -86,7 +86,7 @@ import Testing
   @Test func everyLineIsThereOnceWhateverIsKilled() throws {
     let seed = testSeed()
     let project = try Project("""
-      numbers: {plugin: generate, with: {count: 3000}}
+      numbers: {plugin: generate, rate: 3000/s, with: {count: 3000}}
       work: {PY:all"}, inputs: [numbers], processes: 2, batch: {count: 20, within: 20ms}, on_error: {deaths: 1}, restart: {max: 0}}
       out: {plugin: file.write, inputs: [work], batch: {count: 50, within: 10ms}, with: {path: out}, on_error: {deaths: 1}, restart: {max: 0}}
       """, python: """

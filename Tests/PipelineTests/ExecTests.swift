@@ -530,18 +530,20 @@ import Testing
 
   @Test func aSourcesWorkerIsKilledAndNothingIsLostOrDoubled() throws {
     let folder = try TemporaryFolder()
-    let script = "$|=1; for (0..1999) { print qq($_\\n); select undef, undef, undef, 0.0005 }"
+    // It ends when it may, so that there is somebody to kill.
+    let script = "$|=1; for (0..1999) { print qq($_\\n); select undef, undef, undef, 0.0005 } select undef, undef, undef, 0.01 until -e q(go)"
     let file = try source(folder, "[perl, -e, '\(script)']")
     let text = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "restart: {backoff: 1ms}", with: "restart: {backoff: 1ms, max: 1000}")
     let running = try folder.start(text)
     var seen = 0
     for goal in [100, 500, 1200] {
-      #expect(eventually { folder.lines("out.txt").count > goal }, "\(running.errors)")
+      #expect(eventually { folder.lines("out.txt").count > goal && running.workers.contains { $0.stage == "source" } }, "\(running.errors)")
       for worker in running.workers where worker.stage == "source" {
         let victim = goal == 500 ? Running.pids(childrenOf: worker.pid).first ?? worker.pid : worker.pid
         if kill(victim, SIGKILL) == 0 { seen += 1 }
       }
     }
+    try folder.write("go", "")
     let result = try running.finish()
     #expect(result.status == 0 && seen == 3, "\(result.errors)")
     #expect(folder.lines("out.txt") == (0..<2000).map(String.init))

@@ -38,7 +38,7 @@ import Testing
   @Test func everyLineIsInItsPlaceWhateverIsKilled() throws {
     let seed = testSeed()
     let (result, folder, report) = try run("""
-      numbers: {plugin: generate, with: {count: 3000}}
+      numbers: {plugin: generate, rate: 3000/s, with: {count: 3000}}
       many: {plugin: jq, inputs: [numbers], processes: 3, order: input, queue: {capacity: 32}, on_error: {deaths: 1}, restart: {max: 0}, with: {filter: ".n as $n | (reduce range($n * 7919 % 1500) as $i (0; . + $i)) as $x | range($n % 3) | [$n, .]"}}
       program: {plugin: exec, inputs: [many], processes: 2, order: input, with: {command: [sed, -u, "s/,/ /"]}, on_error: {deaths: 1}, restart: {max: 0}}
       batch: {PY:all", batch: 16}, inputs: [program], processes: 3, order: input, queue: {capacity: 64}, on_error: {deaths: 1}, restart: {max: 0}}
@@ -60,7 +60,7 @@ import Testing
   @Test func batchesInPartsKeepTheOrder() throws {
     let seed = testSeed()
     let (result, folder, report) = try run("""
-      numbers: {plugin: generate, with: {count: 400}}
+      numbers: {plugin: generate, rate: 400/s, with: {count: 400}}
       work: {PY:work"}, inputs: [numbers], processes: 3, order: input, queue: {capacity: 60}, batch: {count: 20, within: 20ms}, on_error: {deaths: 1, retries: 50}, restart: {max: 0}}
       out: {plugin: file.write, inputs: [work], queue: {capacity: 2}, with: {path: out}}
       """, ["--chaos", "kill=2%", "--chaos-seed", "\(seed)"], python: """

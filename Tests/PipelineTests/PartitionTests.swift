@@ -35,7 +35,7 @@ import Testing
     let seed = testSeed()
     let count = 1500, keys = 17
     let project = try project("""
-      numbers: {plugin: generate, with: {count: \(count)}}
+      numbers: {plugin: generate, rate: 1500/s, with: {count: \(count)}}
       count: {PY:count"}, inputs: [numbers], processes: \(processes), queue: {capacity: 32, message: 4KiB}, partition: {key: '.n % \(keys)'}}
       again: {PY:same", batch: 8}, inputs: [count], processes: \(processes), queue: {capacity: 16, message: 4KiB}, partition: {key: '.[0] % \(keys)'}}
       out: {plugin: file.write, inputs: [again], with: {path: out}}

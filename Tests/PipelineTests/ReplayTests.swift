@@ -85,7 +85,9 @@ import Testing
     #expect(try project.run().status == 0)
     #expect(project.folder.lines("letters.jsonl").count == 2000)
     try project.rename()
-    let arguments = ["replay", "again.jsonl", "--progress", "off", "--report", "report.json", "--state", "state", "--set", "stages.work.with.filter=.n"]
+    // At a rate, so that the end does not come before the first kill.
+    let mended = ["--set", "stages.work.with.filter=.n", "--set", "stages.work.rate=500/s"]
+    let arguments = ["replay", "again.jsonl", "--progress", "off", "--report", "report.json", "--state", "state"] + mended
     var kills = 0
     var result: Ringway.Result
     repeat {

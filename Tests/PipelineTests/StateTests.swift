@@ -19,7 +19,9 @@ import Testing
       let running = try Running(["run"] + arguments + ["--progress", "off"])
       let wanted = Int.random(in: 0..<3, using: &random) == 0 ? 0 : Int.random(in: 0...step, using: &random)
       let workers = Int.random(in: 0...4, using: &random)
-      _ = eventually(every: 0.0002) { !running.process.isRunning || (wanted == 0 ? running.workers.count >= workers : progress() >= before + wanted) }
+      // All that it has are there when something comes out.
+      func isTime() -> Bool { wanted == 0 ? running.workers.count >= workers || progress() > before : progress() >= before + wanted }
+      _ = eventually(every: 0.0002) { !running.process.isRunning || isTime() }
       // Some of the workers first, now and then: a runner that has begun to recover one is killed, too.
       if Bool.random(using: &random) { for worker in running.workers where Bool.random(using: &random) { kill(worker.pid, SIGKILL) } }
       kill(running.pid, SIGKILL)
@@ -36,10 +38,11 @@ import Testing
     names.reduce(0) { $0 + ((try? FileManager.default.attributesOfItem(atPath: folder.path($1))[.size] as? Int) ?? 0) }
   }
 
+  /// At a rate, so that the end does not come before the kills.
   private static let line = """
     ringway: 1
     stages:
-      words: {plugin: file.read, with: {path: "in/*.txt"}}
+      words: {plugin: file.read, rate: 3000/s, with: {path: "in/*.txt"}}
       digest: {plugin: hash, inputs: [words], queue: {capacity: 32, message: 4KiB}, with: {rounds: 200}}
       results: {plugin: file.write, inputs: [digest], queue: {capacity: 32, message: 4KiB}, with: {path: out.txt}}
     """

@@ -98,13 +98,16 @@ struct Growth {
   mutating func add(_ sample: Sample) { samples.append(sample) }
   mutating func add(_ more: Growth) { samples += more.samples }
 
+  /// How many samples a comparison needs.
+  static let fewest = 20
+
   /// KiB that private memory may differ by: what the allocator keeps moves about.
   static let tolerance = 1024
 
   /// What came before the middle beside the last quarter. Of the runner, which lives all the while, the smallest value counts; of the workers,
   /// some of which have only just been started and have little, the upper quartile.
   var report: (text: String, grown: [String]) {
-    guard samples.count >= 20 else { return ("\(samples.count) samples are too few", ["too few samples"]) }
+    guard samples.count >= Self.fewest else { return ("\(samples.count) samples are too few", ["too few samples"]) }
     let early = samples[(samples.count / 10)..<(samples.count / 2)]
     let late = samples[(samples.count - samples.count / 4)...]
     var lines: [String] = []
@@ -173,7 +176,8 @@ private struct TortureRun {
       try strike(running)
       try waitForProgress(running)
       // What is compared needs samples, and a busy machine may be long in starting workers anew.
-      if scenario.isLong, (tally.kills + tally.stops) % 4 == 0 { _ = eventually(within: 10, { !running.process.isRunning || sample(running) != nil }) }
+      let isWanted = growth.samples.count < Growth.fewest || (tally.kills + tally.stops) % 4 == 0
+      if scenario.isLong, isWanted { _ = eventually(within: 10, { !running.process.isRunning || sample(running) != nil }) }
       if let sample = sample(running) { growth.add(sample) }
     }
     resume()

@@ -58,6 +58,9 @@ struct TortureScenario: Sendable {
   /// How many numbers each source goes through, so that a run lasts for its events: by the messages that pass between two.
   func count(_ perEvent: Int) -> Int { max(20, eventsInRun * perEvent / sources.count) }
 
+  /// Messages a second: a run that is compared over its time has ten seconds at least.
+  private func highestRate(_ count: Int) -> Int { max(1, sources.count * count / 10) }
+
   // MARK: The pipeline
 
   /// More than a ring holds, so that calls are handed over in parts; rarely where it is a lot more, and not where it would
@@ -178,7 +181,7 @@ struct TortureScenario: Sendable {
       case .line: [source("numbers", 0), transform("work", "numbers", level: 1), sink("out", "work", "a.txt")]
       case .parallel:
         [
-          source("numbers", 0, processes: 2), transform("work", "numbers", level: 1, processes: 3),
+          source("numbers", 0, processes: 2, isLong ? "rate: \(highestRate(count))/s" : nil), transform("work", "numbers", level: 1, processes: 3),
           transform("more", "work", level: 2, processes: 2), sink("out", "more", "a.txt"),
         ]
       case .broadcast:
