@@ -6,7 +6,7 @@ import Testing
 /// goes on until its death arrives, and must not be done before.
 @Suite struct ChaosTests {
   private func run(_ stages: String, _ arguments: [String], python: String = "", input: String? = nil) throws -> (Ringway.Result, TemporaryFolder, Report) {
-    let project = try Project(stages, python: python)
+    let project = try Project(stages, python: python, memory: "64GiB")
     return (try project.run(arguments, input: input), project.folder, try project.report)
   }
 

@@ -114,13 +114,18 @@ import Testing
       """, python: """
       import os
       def work(value):
-          if not os.path.exists("go"): open("gate").read()
+          if not os.path.exists("go"):
+              open("waits", "w").close()
+              open("gate").read()
           return value["n"]
       """)
     #expect(mkfifo(project.folder.path("gate"), 0o600) == 0)
     let running = try clocks.start(["run", project.file, "--progress", "off", "--report", project.folder.path("report.json")])
     // Everybody waits: the worker in its call for somebody who writes into the pipe, the source for room, the sink for input.
-    #expect(eventually { running.workers.count == 3 && running.workers.allSatisfy { Running.isAsleep($0.pid) } }, "\(running.errors)")
+    let waits = project.folder.path("waits")
+    #expect(
+      eventually { FileManager.default.fileExists(atPath: waits) && running.workers.count == 3 && running.workers.allSatisfy { Running.isAsleep($0.pid) } },
+      "\(running.errors)")
     for hour in 0...1 {
       try clocks.set(ahead: hour * 3600)
       // Nobody looks at a clock now but the runner, which looks after the call.

@@ -143,7 +143,7 @@ import Testing
       a: {plugin: file.write, inputs: [even], with: {path: even}}
       b: {plugin: file.write, inputs: [third], with: {path: third}}
       c: {plugin: file.write, inputs: [both], with: {path: both}}
-      """)
+      """, memory: "64GiB")
     let result = try project.run()
     #expect(result.status == 0, "\(result.errors)")
     func numbers(_ name: String) -> [Int] { project.folder.lines(name).compactMap { Int($0) }.sorted() }

@@ -14,7 +14,10 @@ import Testing
 
     """
 
-  private func project(_ stages: String, python: String = "") throws -> Project { try Project(stages, python: Self.process + python) }
+  private func project(_ stages: String, python: String = "") throws -> Project {
+    // Each process has a queue of its own.
+    try Project(stages, python: Self.process + python, memory: "64GiB")
+  }
 
   /// Lines `[n, process]`: each n once, the numbers of each key in order, and each key's in one process.
   private func check(_ folder: TemporaryFolder, _ name: String = "out", count: Int, keys: Int, processes: Int, _ note: String) throws {

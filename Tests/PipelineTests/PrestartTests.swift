@@ -235,9 +235,13 @@ import Testing
         """, stage: "processes: 2, limits: {files: 60}, nice: 7, rate: 20/s")
     let early = try gated.prestarted()
     gated.open()
-    #expect(eventually { gated.project.folder.lines("begun").count == 2 && gated.project.folder.lines("out").count > 3 }, "\(gated.running.errors)")
-    let all = Running.members(ofGroups: early)
-    #expect(all.count >= 2 * 4)
+    // Each has started a shell, and that two others.
+    var all: [Int32] = []
+    let haveStarted = eventually {
+      all = Running.members(ofGroups: early)
+      return all.count >= 2 * 4 && gated.project.folder.lines("begun").count == 2 && gated.project.folder.lines("out").count > 3
+    }
+    #expect(haveStarted, "\(gated.running.errors)")
     // Each has a lock of its own (proc_locks(5)).
     let locks = try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").map { $0.split(separator: " ") }
     #expect(early.allSatisfy { pid in locks.contains { $0.contains("POSIX") && $0.contains("\(pid)") } }, "\(locks)")

@@ -6,11 +6,12 @@ struct Project {
   let folder: TemporaryFolder
   let file: String
 
-  init(_ stages: String, python: String = "") throws {
+  /// - Parameter memory: more than any machine has where there are many large queues: what is reserved and not written takes none
+  init(_ stages: String, python: String = "", memory: String? = nil) throws {
     folder = try TemporaryFolder()
     _ = try folder.write("stages.py", python)
     let text = stages.replacing("PY:", with: "plugin: python, with: {python: /usr/bin/python3, callable: \"stages:")
-    file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
+    file = try folder.write("p.yaml", "ringway: 1\n" + (memory.map { "memory: \($0)\n" } ?? "") + "stages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
   }
 
   func run(_ arguments: [String] = [], input: String? = nil, deadline: Double = 300) throws -> Ringway.Result {

@@ -11,13 +11,15 @@ import Testing
     let folder: TemporaryFolder
     let file: String
 
-    /// - Parameter stages: lines under `stages:`; `PY` is a Python stage's plugin, whose settings begin with `with: {`
-    init(_ code: String, _ stages: String, python: String = PythonTests.python) throws {
+    /// - Parameters:
+    ///   - stages: lines under `stages:`; `PY` is a Python stage's plugin, whose settings begin with `with: {`
+    ///   - memory: more than any machine has where there are many large queues: what is reserved and not written takes none
+    init(_ code: String, _ stages: String, python: String = PythonTests.python, memory: String? = nil) throws {
       folder = try TemporaryFolder()
       _ = try folder.write("stages.py", code)
       let text = stages.replacingOccurrences(of: "PY", with: "plugin: python").replacingOccurrences(
         of: "callable: ", with: "python: \"\(python)\", callable: ")
-      file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
+      file = try folder.write("p.yaml", "ringway: 1\n" + (memory.map { "memory: \($0)\n" } ?? "") + "stages:\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined())
     }
 
     func run() throws -> Ringway.Result { try folder.run(file: file) }
@@ -117,7 +119,7 @@ import Testing
       values: {plugin: file.write, inputs: [jq], with: {path: values}}
       raw: {PY, inputs: [size], with: {callable: "stages:kind", decode: bytes}}
       raws: {plugin: file.write, inputs: [raw], with: {path: raws}}
-      """)
+      """, memory: "64GiB")
     let bytes = Data([0x61, 0xff, 0xfe, 0x0a, 0xc3, 0xbc, 0x0a])
     try bytes.write(to: project.folder.url.appendingPathComponent("in"))
     let result = try project.run()
@@ -646,11 +648,11 @@ import Testing
       three: {PY, inputs: [count], environment: {N: "3"}, with: {callable: "stages:other"}}
       four: {PY, inputs: [count], environment: {N: "4"}, with: {callable: "stages:nobody"}}
       five: {PY, inputs: [count], environment: {N: "5"}, with: {callable: "stages:work"}}
-      """)
+      """, memory: "64GiB")
     let result = try Ringway.run(["validate", project.file])
     let lines = result.errors.split(separator: "\n").filter { $0.contains("error") }
     #expect(result.status == 78 && lines.count == 4 && lines.last == "3 errors in \(project.file)", "\(result.errors)")
-    for (line, text) in [(5, "could not check the stage at `import stages`: signal 6"), (6, "other"), (7, "has no 'nobody'")] {
+    for (line, text) in [(6, "could not check the stage at `import stages`: signal 6"), (7, "other"), (8, "has no 'nobody'")] {
       #expect(lines.contains { $0.contains("p.yaml:\(line):") && $0.contains(text) }, "\(line) \(text): \(result.errors)")
     }
   }

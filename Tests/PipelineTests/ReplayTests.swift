@@ -16,7 +16,7 @@ import Testing
       out: {plugin: file.write, inputs: [work], with: {path: out}}
       both: {plugin: file.write, inputs: [more], with: {path: both}}
       \(Self.letters)
-      """)
+      """, memory: "64GiB")
     #expect(try project.run().status == 0)
     #expect(project.folder.lines("letters.jsonl").count == 30 && project.folder.lines("out").count == 270)
     let first = project.folder.lines("out")

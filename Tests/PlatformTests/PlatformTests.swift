@@ -74,6 +74,8 @@ import Testing
     #expect(Descriptors.wait([.readable(pipe.read)], until: nil) == [true])
     #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(pipe.read, into: $0) } == 5)
     Descriptors.close(pipe.write)
+    // A process that another test has just begun to start may hold a copy for a moment.
+    #expect(Descriptors.wait([.readable(pipe.read)], until: nil) == [true])
     #expect(try buffer.withUnsafeMutableBytes { try Descriptors.read(pipe.read, into: $0) } == 0)
     Descriptors.close(pipe.read)
   }
@@ -159,6 +161,8 @@ import Testing
   @Test func whoIsGoneIsHandedNothing() throws {
     let sockets = try Channel.socketPair()
     Descriptors.close(sockets.theirs)
+    // A process that another test has just begun to start may hold a copy for a moment.
+    #expect(Descriptors.wait([.readable(sockets.ours)], until: nil) == [true])
     let error = #expect(throws: SystemError.self) { try Channel.handOver([0], over: sockets.ours) }
     #expect(error?.errno == EPIPE)
     Descriptors.close(sockets.ours)
