@@ -39,13 +39,18 @@ struct RunSettings: ParsableArguments {
     let screen = Screen(plan, progress, common)
     var options = RunOptions(tick: screen.tick, ringStart: Commands.ringStart, state: state, sync: sync ?? .end)
     options.chaos = chaos
+    Output.boundLog()
     let result = Supervision.run(plan, options: options, prestarted: prestarted, observer: screen)
-    screen.finish(result)
+    var refusal: ReportFile.Refusal?
     if let reportFile {
-      do throws(ReportFile.Refusal) { try reportFile.write(result) } catch {
-        Output.say("ringway: \(error.text)\n")
-        if result.code == .success { throw error.code.end }
-      }
+      do throws(ReportFile.Refusal) { try reportFile.write(result) } catch { refusal = error }
+    }
+    // Last, since it waits for its reader.
+    Output.letLogWait()
+    screen.finish(result)
+    if let refusal {
+      Output.say("ringway: \(refusal.text)\n")
+      if result.code == .success { throw refusal.code.end }
     }
     if result.code != .success { throw result.code.end }
   }

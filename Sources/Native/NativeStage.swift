@@ -26,22 +26,22 @@ final class NativeStage {
     host.handle = Unmanaged.passUnretained(self).toOpaque()
     host.emit = { stage, data, length, format in
       NativeStage.of(stage).attempt { stage in
-        guard length <= 1 << 30 else { throw MessageFailure("a message of \(length) bytes", isPermanent: true) }
-        try stage.out?.emit(UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : length), as: NativeStage.format(format))
+        let payload = try NativeStage.payload(data, length)
+        try stage.emitter().emit(payload, as: NativeStage.format(format))
       }
     }
     host.emit_to = { stage, port, data, length, format in
       NativeStage.of(stage).attempt { stage in
-        guard length <= 1 << 30 else { throw MessageFailure("a message of \(length) bytes", isPermanent: true) }
+        let payload = try NativeStage.payload(data, length)
         guard port <= stage.ports else { throw MessageFailure("the plugin has no port \(port)", isPermanent: true) }
-        try stage.out?.emit(UnsafeRawBufferPointer(start: data, count: data == nil ? 0 : length), as: NativeStage.format(format), to: Int(port))
+        try stage.emitter().emit(payload, as: NativeStage.format(format), to: Int(port))
       }
     }
     host.reserve = { stage, length in
       var memory: UnsafeMutableRawPointer?
       _ = NativeStage.of(stage).attempt { stage in
-        guard length <= 1 << 30, let out = stage.out else { throw MessageFailure("a message of \(length) bytes", isPermanent: true) }
-        let bytes = try out.reserve(length)
+        try NativeStage.check(length)
+        let bytes = try stage.emitter().reserve(length)
         stage.reserved = bytes
         memory = bytes.baseAddress
       }
@@ -49,9 +49,9 @@ final class NativeStage {
     }
     host.emit_reserved = { stage, length, format in
       NativeStage.of(stage).attempt { stage in
-        guard let reserved = stage.reserved, length <= reserved.count else { throw MessageFailure("more is emitted than was reserved", isPermanent: true) }
+        guard let reserved = stage.reserved, 0...reserved.count ~= length else { throw MessageFailure("more is emitted than was reserved", isPermanent: true) }
         stage.reserved = nil
-        try stage.out?.emitReserved(length, as: NativeStage.format(format))
+        try stage.emitter().emitReserved(length, as: NativeStage.format(format))
       }
     }
     host.explain = { stage, text in if let text { NativeStage.of(stage).explanation = String(cString: text) } }
@@ -60,6 +60,22 @@ final class NativeStage {
   private static func of(_ pointer: UnsafeMutableRawPointer?) -> NativeStage {
     guard let pointer else { preconditionFailure("the plugin gave its host another handle") }
     return Unmanaged<NativeStage>.fromOpaque(pointer).takeUnretainedValue()
+  }
+
+  /// size_t arrives signed: what is larger than any memory, an unchecked -1 say, is negative here.
+  private static func check(_ length: Int) throws {
+    guard 0...1 << 30 ~= length else { throw MessageFailure("a message of \(UInt(bitPattern: length)) bytes", isPermanent: true) }
+  }
+
+  private static func payload(_ data: UnsafeRawPointer?, _ length: Int) throws -> UnsafeRawBufferPointer {
+    try check(length)
+    if data == nil, length > 0 { throw MessageFailure("a message of \(length) bytes at NULL", isPermanent: true) }
+    return UnsafeRawBufferPointer(start: data, count: length)
+  }
+
+  private func emitter() throws -> any Emitter {
+    guard let out else { throw MessageFailure("the plugin emits while it opens or closes, or is a sink: nobody would get it", isPermanent: true) }
+    return out
   }
 
   private static func format(_ number: UInt32) -> MessageFormat { MessageFormat(rawValue: UInt8(truncatingIfNeeded: number)) ?? .bytes }
@@ -88,6 +104,7 @@ final class NativeStage {
         }
       }
     }
+    if let thrown { throw WorkerFailure(.pluginProtocol, "\(thrown)") }
     if plugin == nil { throw WorkerFailure(.invalidPipeline, explanation.isEmpty ? "the plugin does not open" : explanation) }
   }
 
@@ -123,8 +140,10 @@ final class NativeStage {
 
   func close() throws {
     explanation = ""
+    thrown = nil
     let code = library.close(plugin, &host)
     plugin = nil
+    if let thrown { throw WorkerFailure(.pluginProtocol, "\(thrown)") }
     if code != RINGWAY_OK { throw WorkerFailure(.pluginProtocol, explanation.isEmpty ? "the plugin did not close" : explanation) }
   }
 }

@@ -63,6 +63,11 @@ extension Planner {
     if surroundings.kind(full) == .other { return }
     let name = fileName(full)
     let identity = surroundings.identity(full)
+    let pipeline = absolute(Path.split(file).name)
+    if name == fileName(pipeline) || identity != nil && identity == surroundings.identity(pipeline) {
+      report("writes-pipeline", "this is the pipeline file", use.span, use.at, "name another one")
+      return
+    }
     if let other = files.writtenNames[name] ?? identity.flatMap({ files.writtenIdentities[$0] }) {
       report(
         "written-twice", "\"\(other.draft.name)\" writes to this file too", use.span, use.at,

@@ -37,6 +37,11 @@ package struct PostponedSignals {
 
   package var hasCome: Bool { Descriptors.wait([.readable(descriptor)], until: .now) == [true] }
 
+  /// Waits until a descriptor can be written to, or one has come.
+  ///
+  /// - Returns: whether it can
+  package func wait(untilWritable other: Int32) -> Bool { Descriptors.wait([.writable(other), .readable(descriptor)], until: nil)[0] }
+
   /// Ends this process by the signal that has come.
   package func end() -> Never {
     let number = SignalDescriptor.next(descriptor) ?? SIGTERM

@@ -78,7 +78,7 @@ package enum Python {
     details: """
       Without inputs it is a source: the callable returns an iterator, and each value is a message. Otherwise it is called with each message's value: None hands on nothing, \
       a list or a generator hands on each of its items, anything else is one message. `Message(value, port=…)` of the module `ringway` says the same explicitly, hands on a list as one value, and names one of `ports`; `key=…`, any JSON value, decides instead of the key of a reader with `partition`. \
-      A class is constructed once in each worker, its instance is called for each message, and `close()`, if it has one, when its input has ended; a run that is stopped does not come to that, and what an instance remembers dies with its worker. \
+      A class is constructed once in each worker, its instance is called for each message, and `close()`, if it has one, when its input has ended; what that returns is not handed on. A run that is stopped does not come to it, and what an instance remembers dies with its worker. \
       An exception is the message's failure, with its traceback in the log; a crash of the process is a death like any other. What is printed goes to the log. \
       An array of numpy's is handed on as its bytes and arrives so: `numpy.frombuffer(value, dtype).reshape(shape)`. \
       At the end executors and threads that are no daemons are waited for, as an interpreter does. \

@@ -23,12 +23,19 @@ struct PythonSource: Source {
 
   mutating func next(_ out: any Emitter) throws -> SourceStep {
     do {
-      if values == nil { values = try stage.values() }
+      if values == nil {
+        // Nothing has been made that could be given up: to go on would begin it again and again.
+        do { values = try stage.values() } catch let failure as MessageFailure { throw WorkerFailure(.messageFailed, "the source failed: \(failure)") }
+      }
       guard let values else { return .end }
       let pause = toSkip > 0 ? ContinuousClock.now + SourceStep.longestReplay : nil
       while true {
         guard let value = stage.nextItem(values) else {
-          if stage.python.hasError() == nil { return .end }
+          if stage.python.hasError() == nil {
+            if toSkip == 0 { return .end }
+            throw WorkerFailure(
+              .io, "\(stage.name) was called again and made \(toSkip) values less than were handed over before: use `on_restart: continue` for a source that does not repeat itself")
+          }
           let failure = stage.failure()
           if failure is PythonStage.Stopped { throw failure }
           // A generator that has raised has ended: there is no next value to go on with.

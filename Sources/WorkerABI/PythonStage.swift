@@ -21,7 +21,7 @@ final class PythonStage {
   private let encode: Python.Encode
   private let ports: [String]
   private let stage: String
-  private let name: String
+  let name: String
 
   /// The object `Host` of worker.py, which the shared library was handed before its loop began.
   // Unsafe: written once by the one thread that runs the loop.

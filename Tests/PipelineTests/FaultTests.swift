@@ -4,6 +4,62 @@ import Testing
 
 /// What goes wrong in the field, with real processes.
 @Suite struct FaultTests {
+  /// A pager that has what it shows, a log driver that hangs: neither the run nor a signal waits for it.
+  @Test func aLogThatNobodyReadsHoldsUpNothing() throws {
+    let folder = try TemporaryFolder()
+    let pipe = folder.path("pipe")
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let reader = open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC), filler = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+    defer { close(reader) }
+    let page = [UInt8](repeating: 32, count: 4096)
+    while write(filler, page, page.count) > 0 {}
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        loud: {plugin: exec, with: {command: [sh, -c, "i=0; while :; do i=$((i+1)); echo $i; echo a line of some length that nobody will ever read $i >&2; done"]}}
+        out: {plugin: file.write, inputs: [loud], with: {path: out}}
+      """)
+    let running = try Running(
+      ["-c", "exec '\(Ringway.binary.path)' run '\(file)' --report '\(folder.path("report.json"))' 2> '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(eventually { folder.lines("out").count > 10_000 })
+    close(filler)
+    kill(running.pid, SIGINT)
+    // It ends all but its last words, which wait for their reader.
+    #expect(eventually { FileManager.default.fileExists(atPath: folder.path("report.json")) })
+    #expect(try folder.report.outcome == "drained" && folder.report.balances)
+    #expect(running.process.isRunning)
+    var text = "", buffer = [UInt8](repeating: 0, count: 1 << 16)
+    #expect(eventually {
+      let count = read(reader, &buffer, buffer.count)
+      if count > 0 { text += String(decoding: buffer[..<count], as: UTF8.self) }
+      return count == 0
+    })
+    #expect(text.contains(" lines are missing here: nobody read the log\n") && text.contains("ledger: every queue balances"), "\(text.drop { $0 == " " }.prefix(2000))")
+    #expect(try running.finish().status == 0)
+  }
+
+  /// The last words of a run that nobody reads.
+  @Test func aSignalEndsTheWaitForAReader() throws {
+    let folder = try TemporaryFolder()
+    let pipe = folder.path("pipe")
+    try #require(mkfifo(pipe, 0o600) == 0)
+    let reader = open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC), filler = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+    defer { close(reader); close(filler) }
+    let page = [UInt8](repeating: 0, count: 4096)
+    while write(filler, page, page.count) > 0 {}
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: generate, with: {count: 10}}
+        out: {plugin: file.write, inputs: [numbers], with: {path: out}}
+      """)
+    let running = try Running(
+      ["-c", "exec '\(Ringway.binary.path)' run '\(file)' --report '\(folder.path("report.json"))' 2> '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/bash"))
+    #expect(eventually { FileManager.default.fileExists(atPath: folder.path("report.json")) && Running.isAsleep(running.pid) })
+    kill(running.pid, SIGTERM)
+    #expect(try running.finish().status == 0)
+  }
+
   /// An endless source, a transform in four processes, a file.
   private func endless(_ extra: String = "") -> String {
     """

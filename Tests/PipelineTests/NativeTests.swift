@@ -136,6 +136,41 @@ import Testing
     #expect(result.status == status && result.errors.contains(error), "\(result.errors)")
   }
 
+  /// A length that nothing has, such as -1 of a call that has failed, and bytes that are nowhere: the message fails, and the others arrive.
+  @Test(arguments: [
+    ("host->emit(host->handle, message->data, (size_t)-1, 0)", "a message of 18446744073709551615 bytes"),
+    ("host->emit_to(host->handle, 0, message->data, (size_t)1 << 63, 0)", "a message of 9223372036854775808 bytes"),
+    ("host->reserve(host->handle, (size_t)-4096) == NULL", "a message of 18446744073709547520 bytes"),
+    ("host->reserve(host->handle, 10) == NULL || host->emit_reserved(host->handle, (size_t)-1, 0)", "more is emitted than was reserved"),
+    ("host->emit(host->handle, NULL, 100, 0)", "a message of 100 bytes at NULL"),
+  ]) func aLengthThatCannotBeIsRefused(call: String, error: String) throws {
+    let folder = try TemporaryFolder()
+    let body = "static int calls; if (++calls == 4) { if (!(\(call))) abort(); return 0; } return host->emit(host->handle, message->data, message->length, 0);"
+    let file = try project(folder, ["it": Self.head + Self.abi + Self.spec("it", "transform") + Self.open + Self.process(body) + Self.close], """
+      count: {plugin: generate, with: {count: 20}}
+      it: {plugin: it, inputs: [count], on_error: {then: drop}}
+      out: {plugin: file.write, inputs: [it], with: {path: out}}
+      """)
+    let result = try folder.run(file: file)
+    #expect(result.status == 0 && result.errors.contains(error), "\(result.errors)")
+    #expect(folder.lines("out").count == 19)
+  }
+
+  /// Nobody would get what is emitted there.
+  @Test(arguments: [
+    (open, "int ringway_plugin_close(void *plugin, const ringway_host *host) { host->emit(host->handle, \"late\", 4, 0); return RINGWAY_OK; }\n"),
+    ("void *ringway_plugin_open(const char *settings, const ringway_context *context, const ringway_host *host) { host->emit(host->handle, \"early\", 5, 0); return \"\"; }\n", close),
+  ]) func whatIsEmittedOutsideOfACallEndsTheRun(open: String, close: String) throws {
+    let folder = try TemporaryFolder()
+    let file = try project(folder, ["it": Self.head + Self.abi + Self.spec("it", "transform") + open + Self.process("return 0;") + close], """
+      count: {plugin: generate, with: {count: 3}}
+      it: {plugin: it, inputs: [count], restart: {max: 0}}
+      out: {plugin: file.write, inputs: [it], with: {path: out}}
+      """)
+    let result = try folder.run(file: file)
+    #expect(result.status == 76 && result.errors.contains("the plugin emits while it opens or closes"), "\(result.status) \(result.errors)")
+  }
+
   @Test func aPluginThatDoesNotOpenSaysWhy() throws {
     let folder = try TemporaryFolder()
     let open = "void *ringway_plugin_open(const char *s, const ringway_context *c, const ringway_host *host) { host->explain(host->handle, \"no licence\"); return NULL; }\n"

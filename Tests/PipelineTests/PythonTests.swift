@@ -758,6 +758,55 @@ import Testing
 
   // MARK: Beginnings and ends that take too long
 
+  /// What cannot begin has made no message that could be given up: it would begin again and again.
+  @Test(arguments: ["5", "None"]) func aSourceThatIsNoneEndsTheRun(value: String) throws {
+    let project = try Project("def values(): return \(value)\n", """
+      count: {PY, with: {callable: "stages:values"}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      letters: {plugin: file.write, inputs: [count.dead_letter], with: {path: letters}}
+      """)
+    let result = try project.run()
+    #expect(result.status == 65 && result.errors.contains("stages:values returned "), "\(result.errors)")
+    #expect(result.errors.contains(": a source returns an iterator, or yields its values") && project.lines("letters").isEmpty, "\(result.errors)")
+  }
+
+  /// It would never run, and what it makes would be lost.
+  @Test(arguments: ["yield 5", "yield", "pass"]) func aCloseThatHandsOnSomethingIsNamed(body: String) throws {
+    let project = try Project("""
+      class Sum:
+        def __call__(self, value): return value
+        \(body == "pass" ? "async " : "")def close(self): \(body)
+      """, """
+      count: {plugin: generate, with: {count: 3}}
+      work: {PY, inputs: [count], with: {callable: "stages:Sum"}, restart: {max: 0}}
+      out: {plugin: file.write, inputs: [work], with: {path: out}}
+      """)
+    let result = try project.run()
+    #expect(result.status != 0 && result.errors.contains("close() of stages:Sum returned a "), "\(result.status) \(result.errors)")
+    #expect(result.errors.contains(": nothing is handed on once the input has ended"), "\(result.errors)")
+  }
+
+  /// What had been handed over cannot be told from what is made anew.
+  @Test func aSourceThatMakesLessTheSecondTimeIsNamed() throws {
+    let project = try Project("""
+      import os, signal, time
+      def values():
+        if os.path.exists("again"): return
+        yield from range(100)
+        open("again", "w").close()
+        while True: yield None
+      """, """
+      count: {PY, directory: ., with: {callable: "stages:values"}, restart: {backoff: 1ms}}
+      out: {plugin: file.write, inputs: [count], with: {path: out}}
+      """)
+    let running = try project.start()
+    #expect(eventually { project.lines().count == 100 && FileManager.default.fileExists(atPath: project.folder.path("again")) }, "\(running.errors)")
+    kill(try #require(running.workers.first { $0.stage == "count" }).pid, SIGKILL)
+    let result = try running.finish()
+    #expect(result.status == 74, "\(result.errors)")
+    #expect(result.errors.contains("stages:values was called again and made ") && result.errors.contains("values less than were handed over before"), "\(result.errors)")
+  }
+
   /// Who is ready sooner than others waits for them.
   @Test func aSourceThatWaitsForSlowStagesIsNotBusy() throws {
     let project = try Project("""

@@ -33,6 +33,16 @@ struct ResourceTests {
       "4:48 missing-directory: there is no folder \"/here/out\" to write into; make it first; relative paths start from the pipeline file's folder, /here",
       "5:48 missing-directory: there is no folder \"/none\" to write into; make it first"),
     Broken(
+      "the pipeline file, by its name and through a link",
+      """
+        a: {plugin: numbers}
+        b: {plugin: write, inputs: [a], with: {path: ./test.yaml}}
+        c: {plugin: write, inputs: [a], with: {path: alias}}
+      """,
+      "4:48 writes-pipeline: this is the pipeline file; name another one",
+      "5:48 writes-pipeline: this is the pipeline file; name another one",
+      world: World(files: ["/here/test.yaml"], links: ["/here/alias": "/here/test.yaml"])),
+    Broken(
       "one file by two names, not there yet",
       """
         a: {plugin: numbers}

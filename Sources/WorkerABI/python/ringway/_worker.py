@@ -37,7 +37,7 @@ class Host:
             arguments = {}
             close = getattr(target, "close", None)
             if callable(close):
-                self.close = close
+                self.close = lambda: nothing_from(close(), self.name)
         if kind == "source":
             self.call = lambda: values_of(target if hasattr(target, "__iter__") else target(**arguments), self.name)
         elif arguments:
@@ -109,9 +109,17 @@ def flush():
 
 def values_of(made, name):
     """An iterator over what a source makes. Text, bytes and mappings would come apart into their pieces, which nobody means."""
-    if isinstance(made, (str, bytes, bytearray, dict)):
-        raise TypeError(f"{name} returned a {type(made).__name__}: a source returns an iterator, or yields its values")
+    is_iterable = hasattr(type(made), "__iter__") or hasattr(type(made), "__getitem__")
+    if not is_iterable or isinstance(made, (str, bytes, bytearray, dict)):
+        kind = "None" if made is None else "a value of type " + type(made).__name__
+        raise TypeError(f"{name} returned {kind}: a source returns an iterator, or yields its values")
     return iter(made)
+
+
+def nothing_from(result, name):
+    """What would run or be handed on, and cannot, at the end of a stage."""
+    if hasattr(result, "__next__") or hasattr(result, "__await__"):
+        raise TypeError(f"close() of {name} returned a {type(result).__name__}: nothing is handed on once the input has ended")
 
 
 def watch_for_stop():
