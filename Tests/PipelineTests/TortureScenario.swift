@@ -129,7 +129,7 @@ struct TortureScenario: Sendable {
   func yaml(seed: UInt64, count: Int) -> String {
     // A message comes back however often its workers die; what must not happen is that it is given up.
     let patience = """
-          timeout: \(isLarge ? 1000 : 200)ms
+          timeout: \(isLarge || TortureTests.isSanitized ? 1000 : 200)ms
           restart: {max: 1000000, within: 100ms, backoff: 1ms}
           on_error: {deaths: 254, retries: 254}
       """

@@ -13,7 +13,8 @@ import Testing
   private static let oracle = built.appendingPathComponent("oracle")
 
   /// A sanitizer keeps what was freed, and cannot be loaded into an interpreter.
-  private static let isSanitized = environment["RINGWAY_SANITIZER"] != nil
+  /// A sanitized worker takes several times as long for everything.
+  static let isSanitized = environment["RINGWAY_SANITIZER"] != nil
 
   private static var scenarios: [TortureScenario] {
     let all = (isFull ? TortureScenario.all : TortureScenario.some).filter { !$0.shape.usesPython || !isSanitized }
