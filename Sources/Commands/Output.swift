@@ -11,7 +11,7 @@ enum Output {
   /// Everything else. A log that cannot be written is no reason to stop working.
   static func say(_ text: String) {
     log.withLock { log in
-      if log.lost > 0, log.write("ringway: \(log.lost) lines are missing here: nobody read the log\n") { log.lost = 0 }
+      if log.lost > 0, log.write((log.isTorn ? "\n" : "") + "ringway: \(log.lost) lines are missing here: nobody read the log\n") { log.lost = 0 }
       if log.lost > 0 || !log.write(text) { log.lost += text.utf8.count { $0 == UInt8(ascii: "\n") } }
     }
   }
@@ -30,12 +30,17 @@ enum Output {
     var signals: PostponedSignals?
     /// Lines that were left out since the last one that was written.
     var lost = 0
+    /// Whether the first of them was begun.
+    var isTorn = false
 
-    func write(_ text: String) -> Bool {
+    mutating func write(_ text: String) -> Bool {
       let bytes = Array(text.utf8)
       // A pipe that can be written to takes so many at once (pipe(7), PIPE_BUF).
       for start in stride(from: 0, to: bytes.count, by: 4096) {
-        if isBounded, !isReady { return false }
+        if isBounded, !isReady {
+          if lost == 0 { isTorn = start > 0 }
+          return false
+        }
         let failed = bytes[start..<min(start + 4096, bytes.count)].withUnsafeBytes { part in (try? Descriptors.writeAll(2, part)) == nil }
         if failed { return true }
       }

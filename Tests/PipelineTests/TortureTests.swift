@@ -12,8 +12,7 @@ import Testing
   private static let binary = environment["RINGWAY_BENCH_BINARY"].map { URL(fileURLWithPath: $0) } ?? built.appendingPathComponent("bench")
   private static let oracle = built.appendingPathComponent("oracle")
 
-  /// A sanitizer keeps what was freed, and cannot be loaded into an interpreter.
-  /// A sanitized worker takes several times as long for everything.
+  /// A sanitizer keeps what was freed, cannot be loaded into an interpreter, and has everything take several times as long.
   static let isSanitized = environment["RINGWAY_SANITIZER"] != nil
 
   private static var scenarios: [TortureScenario] {
