@@ -73,7 +73,8 @@ extension Exec {
   /// - Parameter length: nil when its end was not waited for
   func tooLong(_ length: Int?) -> MessageFailure {
     let what = length.map { "an output of \($0) bytes, more than" } ?? "an output of more than"
-    return MessageFailure("\(name) wrote \(what) the \(Quantity.describe(bytes: longest)) of `longest`", isPermanent: true)
+    let hint = framing == .length ? "; lengths are four bytes, the lowest first" : ""
+    return MessageFailure("\(name) wrote \(what) the \(Quantity.describe(bytes: longest)) of `longest`\(hint)", isPermanent: true)
   }
 
   /// Hands on an output.

@@ -133,8 +133,13 @@ final class IncomingFrames {
     return line.count > longest ? .tooLong(line.count) : .whole(line)
   }
 
-  /// Drops what is there of a line that was too long, up to its end.
+  /// Drops what is there of an output that was too long, up to its end.
   private func passOver() {
+    if toSkip > 0 {
+      let count = min(toSkip, buffer.count)
+      buffer.drop(count)
+      toSkip -= count
+    }
     guard isPassingOver else { return }
     let newline = buffer.newline(from: 0)
     buffer.drop(newline.map { $0 + 1 } ?? buffer.count)
@@ -143,21 +148,16 @@ final class IncomingFrames {
   }
 
   private func nextCounted() -> Frame? {
-    if toSkip > 0 {
-      let count = min(toSkip, buffer.count)
-      buffer.drop(count)
-      toSkip -= count
-      if toSkip > 0 { return nil }
-      defer { skipped = 0 }
-      return .tooLong(skipped)
-    }
+    passOver()
+    if toSkip > 0 { return nil }
     let bytes = buffer.bytes
     guard bytes.count >= 4 else { return nil }
     let length = (0..<4).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
     if length > longest {
       buffer.drop(4)
-      (skipped, toSkip) = (length, length)
-      return nextCounted()
+      toSkip = length
+      // Told at once: its end may never come.
+      return .tooLong(length)
     }
     guard bytes.count - 4 >= length else { return nil }
     buffer.drop(4 + length)

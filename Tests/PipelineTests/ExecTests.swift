@@ -361,8 +361,36 @@ import Testing
     let (result, _) = try run(try pipeline(folder, ["1", "7"], stage: stage, with: "command: \(command)"), folder)
     #expect(result.errors.contains("it does not answer every input with one output; use `answers: any` for such a program"), "\(result.errors)")
     #expect(command.contains("grep") == result.errors.contains("since grep ends with 1 when nothing matches"), "\(result.errors)")
-    let (all, _) = try run(try pipeline(folder, ["1", "7"], with: "command: \(command)\nanswers: any"), folder)
+    // Both in one batch: alone, the first would have grep end with 1.
+    let together = "batch: {count: 2, within: 1h}"
+    let (all, _) = try run(try pipeline(folder, ["1", "7"], stage: together, with: "command: \(command)\nanswers: any"), folder)
     #expect(all.status == 0 && folder.lines("out.txt") == ["7"], "\(all.errors)")
+  }
+
+  /// A length that is none, with its bytes in the other order: what it announces never comes.
+  @Test(arguments: ["source", "transform"]) func aLengthThatIsTooLargeIsToldAtOnce(kind: String) throws {
+    let folder = try TemporaryFolder()
+    let program = "with: {command: [perl, -e, '$|=1; \(kind == "source" ? "" : "read STDIN, my $x, 4; ")print pack(qw(N), 23), q(x) x 23; sleep 1000'], framing: length}"
+    let file = try folder.write("p.yaml", """
+      ringway: 1
+      stages:
+        numbers: {plugin: \(kind == "source" ? "exec, \(program)" : "generate, with: {count: 3}")}
+      \(kind == "source" ? "" : "  work: {plugin: exec, inputs: [numbers], \(program)}\n")
+        out: {plugin: file.write, inputs: [\(kind == "source" ? "numbers" : "work")], with: {path: out}}
+      """)
+    let result = try folder.run(file: file)
+    #expect(result.status == 65 && result.errors.contains("385875968 bytes, more than the 1 MiB of `longest`; lengths are four bytes, the lowest first"), "\(result.errors)")
+  }
+
+  /// The bytes of an output that was too long are no answers to what comes after it.
+  @Test func whatIsLeftOfALengthThatIsTooLargeIsPassedOver() throws {
+    let folder = try TemporaryFolder()
+    let script = "$|=1; while (read STDIN, my $x, 4) { read STDIN, my $y, unpack(q(V), $x); $y = q(x) x 500000 if $y == 3; print pack(q(V), length $y), $y }"
+    let file = try pipeline(
+      folder, (0..<10).map(String.init), stage: "on_error: {then: drop}", with: "command: [perl, -e, '\(script)']\nframing: length\nlongest: 1KiB")
+    let (result, report) = try run(file, folder)
+    #expect(result.status == 0 && result.errors.contains("500000 bytes, more than the 1 KiB of `longest`"), "\(result.errors)")
+    #expect(folder.lines("out.txt") == (0..<10).filter { $0 != 3 }.map(String.init) && report.stage("work", "restarts") == 0, "\(result.errors)")
   }
 
   /// One that ends now and then costs nothing, but is told of.
