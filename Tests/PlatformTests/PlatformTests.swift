@@ -108,8 +108,8 @@ import Testing
         #expect(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0)
       }
       #expect(answer(early) == "early\n")
-      // So long ago that this process must have stood still.
-      let late = ask("echo late", within: .seconds(-5))
+      // Its time was over so long ago that this process must have stood still; it has not ended when that is first seen.
+      let late = ask("sleep 0.5; echo late", within: .seconds(-5))
       #expect(answer(late) == "late\n")
       if case .failed(let reason, _) = ask("sleep 1000", within: .milliseconds(1)) {
         #expect(reason == "it did not end within 0 s")
