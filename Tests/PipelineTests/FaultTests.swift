@@ -4,60 +4,66 @@ import Testing
 
 /// What goes wrong in the field, with real processes.
 @Suite struct FaultTests {
+  /// A run whose standard error is a pipe that is full already.
+  private struct UnreadLog {
+    let folder: TemporaryFolder
+    let reader: Int32
+    let running: Running
+
+    /// - Parameter stages: lines under `stages:`; `out` writes the file of that name
+    init(_ stages: String) throws {
+      folder = try TemporaryFolder()
+      let pipe = folder.path("pipe")
+      try #require(mkfifo(pipe, 0o600) == 0)
+      reader = open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+      let writer = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+      let page = [UInt8](repeating: 32, count: 4096)
+      while write(writer, page, page.count) > 0 {}
+      let file = try folder.write("p.yaml", "ringway: 1\nstages:\n" + stages.split(separator: "\n").map { "  \($0)\n" }.joined())
+      let report = folder.path("report.json")
+      running = try Running(
+        ["-c", "exec '\(Ringway.binary.path)' run '\(file)' --report '\(report)' 2> '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/bash"))
+      #expect(eventually { !folder.lines("out").isEmpty })
+      // The run has its own by now.
+      close(writer)
+    }
+
+    var hasReport: Bool { FileManager.default.fileExists(atPath: folder.path("report.json")) }
+  }
+
   /// A pager that has what it shows, a log driver that hangs: neither the run nor a signal waits for it.
   @Test func aLogThatNobodyReadsHoldsUpNothing() throws {
-    let folder = try TemporaryFolder()
-    let pipe = folder.path("pipe")
-    try #require(mkfifo(pipe, 0o600) == 0)
-    let reader = open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC), filler = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
-    defer { close(reader) }
-    let page = [UInt8](repeating: 32, count: 4096)
-    while write(filler, page, page.count) > 0 {}
-    let file = try folder.write("p.yaml", """
-      ringway: 1
-      stages:
-        loud: {plugin: exec, with: {command: [sh, -c, "i=0; while :; do i=$((i+1)); echo $i; echo a line of some length that nobody will ever read $i >&2; done"]}}
-        out: {plugin: file.write, inputs: [loud], with: {path: out}}
+    let log = try UnreadLog("""
+      loud: {plugin: exec, with: {command: [sh, -c, "i=0; while :; do i=$((i+1)); echo $i; echo a line that nobody reads $i >&2; done"]}}
+      out: {plugin: file.write, inputs: [loud], with: {path: out}}
       """)
-    let running = try Running(
-      ["-c", "exec '\(Ringway.binary.path)' run '\(file)' --report '\(folder.path("report.json"))' 2> '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/bash"))
-    #expect(eventually { folder.lines("out").count > 10_000 })
-    close(filler)
-    kill(running.pid, SIGINT)
+    defer { close(log.reader) }
+    #expect(eventually { log.folder.lines("out").count > 10_000 })
+    kill(log.running.pid, SIGINT)
     // It ends all but its last words, which wait for their reader.
-    #expect(eventually { FileManager.default.fileExists(atPath: folder.path("report.json")) })
-    #expect(try folder.report.outcome == "drained" && folder.report.balances)
-    #expect(running.process.isRunning)
+    #expect(eventually { log.hasReport })
+    #expect(try log.folder.report.outcome == "drained" && log.folder.report.balances)
+    #expect(log.running.process.isRunning)
     var text = "", buffer = [UInt8](repeating: 0, count: 1 << 16)
     #expect(eventually {
-      let count = read(reader, &buffer, buffer.count)
+      let count = read(log.reader, &buffer, buffer.count)
       if count > 0 { text += String(decoding: buffer[..<count], as: UTF8.self) }
       return count == 0
     })
     #expect(text.contains(" lines are missing here: nobody read the log\n") && text.contains("ledger: every queue balances"), "\(text.drop { $0 == " " }.prefix(2000))")
-    #expect(try running.finish().status == 0)
+    #expect(try log.running.finish().status == 0)
   }
 
   /// The last words of a run that nobody reads.
   @Test func aSignalEndsTheWaitForAReader() throws {
-    let folder = try TemporaryFolder()
-    let pipe = folder.path("pipe")
-    try #require(mkfifo(pipe, 0o600) == 0)
-    let reader = open(pipe, O_RDONLY | O_NONBLOCK | O_CLOEXEC), filler = open(pipe, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
-    defer { close(reader); close(filler) }
-    let page = [UInt8](repeating: 0, count: 4096)
-    while write(filler, page, page.count) > 0 {}
-    let file = try folder.write("p.yaml", """
-      ringway: 1
-      stages:
-        numbers: {plugin: generate, with: {count: 10}}
-        out: {plugin: file.write, inputs: [numbers], with: {path: out}}
+    let log = try UnreadLog("""
+      numbers: {plugin: generate, with: {count: 10}}
+      out: {plugin: file.write, inputs: [numbers], with: {path: out}}
       """)
-    let running = try Running(
-      ["-c", "exec '\(Ringway.binary.path)' run '\(file)' --report '\(folder.path("report.json"))' 2> '\(pipe)'"], executable: URL(fileURLWithPath: "/bin/bash"))
-    #expect(eventually { FileManager.default.fileExists(atPath: folder.path("report.json")) && Running.isAsleep(running.pid) })
-    kill(running.pid, SIGTERM)
-    #expect(try running.finish().status == 0)
+    defer { close(log.reader) }
+    #expect(eventually { log.hasReport && Running.isAsleep(log.running.pid) })
+    kill(log.running.pid, SIGTERM)
+    #expect(try log.running.finish().status == 0)
   }
 
   /// An endless source, a transform in four processes, a file.
